@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slabmalloc.h - what the library offers beside malloc and its kin, which are declared in <stdlib.h>.
+ *
+ * A program that is to run with and without the library preloaded declares these weak, or looks them up
+ * with dlsym(RTLD_DEFAULT, ...).
+ */
+#ifndef SLABMALLOC_SLABMALLOC_H
+#define SLABMALLOC_SLABMALLOC_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * slabmalloc_version - the version of the library that runs
+ *
+ * Return: a constant string, such as "0.1.0".
+ */
+const char *slabmalloc_version(void);
+
+/**
+ * slabmalloc_check - walk all structures of the heap and compare them with each other
+ *
+ * Takes all locks of the heap, one after the other: other threads may go on allocating, and wait while
+ * the structures they need are being read. Takes time in proportion to the size of the heap.
+ * Each inconsistency is printed on stderr in one line. Any is a sign of memory that was overwritten, or
+ * of an error in the library.
+ *
+ * Return: the number of inconsistencies, 0 for a sound heap.
+ */
+int slabmalloc_check(void);
+
+/**
+ * slabmalloc_stats_write - write the statistics as they are now
+ * @fd: an open file descriptor
+ *
+ * The same text that SLABMALLOC_STATS writes at exit, see libslabmalloc(7). Does not allocate.
+ *
+ * Return: 0, or -1 with errno set as by write(2).
+ */
+int slabmalloc_stats_write(int fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+/*
+ * malloc.c - C's names. The two hot ones are one screen of instructions, which tests/ counts in the
+ * shipped library.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "preload/entry.h"
+
+/* C23's and old names that libc's headers do not declare. */
+void free_sized(void *p, size_t n);
+void free_aligned_sized(void *p, size_t align, size_t n);
+void cfree(void *p);
+
+EXPORT void *malloc(size_t n)
+{
+	return entry_malloc(n);
+}
+
+EXPORT void free(void *p)
+{
+	entry_free(p);
+}
+
+/* C23's promises about the size are not needed here. */
+EXPORT void free_sized(void *p, size_t n)
+{
+	(void)n;
+	entry_free(p);
+}
+
+EXPORT void free_aligned_sized(void *p, size_t align, size_t n)
+{
+	(void)align;
+	(void)n;
+	entry_free(p);
+}
+
+EXPORT void cfree(void *p)
+{
+	entry_free(p);
+}
+
+EXPORT void *calloc(size_t count, size_t size)
+{
+	size_t n;
+	uint64_t *words;
+
+	if (unlikely(__builtin_mul_overflow(count, size, &n))) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	words = sheaf_malloc(n);
+	if (unlikely(!words))
+		return entry_calloc_slow(n);
+	return __builtin_memset(words, 0, n);
+}
+
+EXPORT void *realloc(void *p, size_t n)
+{
+	return entry_realloc(p, n);
+}
+
+EXPORT void *reallocarray(void *p, size_t count, size_t size)
+{
+	size_t n;
+
+	if (__builtin_mul_overflow(count, size, &n)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return entry_realloc(p, n);
+}
+
+EXPORT size_t malloc_usable_size(void *p)
+{
+	return entry_usable_size(p, "malloc_usable_size");
+}
+
+#define LIBC_ALIAS(name) EXPORT extern __typeof__(name) __libc_##name __attribute__((alias(#name)))
+
+LIBC_ALIAS(malloc);
+LIBC_ALIAS(free);
+LIBC_ALIAS(calloc);
+LIBC_ALIAS(realloc);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lock.h - the one kind of lock, and the order in which locks are taken.
+ *
+ * A lock is a futex word: 0 free, 1 held, 2 held and somebody may sleep on it. An uncontended
+ * acquire is one compare-and-swap, a release one exchange; a contended one spins for a moment
+ * (critical sections are a microsecond) and then sleeps, so that a preempted holder costs a wait and
+ * not a processor.
+ *
+ * Lock order: a thread takes locks only in rising rank, and never two of one rank. Debug builds
+ * check it. fork() takes all of them in this order (init/fork.c).
+ *
+ *	RANK_THREADS	the list of threads (sheaf/thread.c)
+ *	RANK_RECLAIM	one reclaimer at a time (reclaim/)
+ *	RANK_BARN	full sheaves of one cache and node (sheaf/barn.c)
+ *	RANK_NODE	slab lists of one cache and node (slab/node.c)
+ *	RANK_VMALLOC	areas with a mapping of their own (page/vmalloc.c)
+ *	RANK_ZONE	the buddy's free areas and the regions of a node (page/zone.c)
+ *	RANK_SECTION	the map of sections (page/section.c)
+ *	RANK_MEMBLOCK	the allocator's own structures (page/memblock.c)
+ */
+#pragma once
+
+#include "base/compiler.h"
+
+enum lock_rank {
+	RANK_THREADS = 1,
+	RANK_RECLAIM,
+	RANK_BARN,
+	RANK_NODE,
+	RANK_VMALLOC,
+	RANK_ZONE,
+	RANK_SECTION,
+	RANK_MEMBLOCK,
+};
+
+/* All zero is a free lock. `owner` is the holder's thread pointer, for fork and for asserts. */
+struct lock {
+	u32 word;
+	bool fork_kept;
+	void *owner;
+};
+
+/* Identifies the calling thread while it lives. */
+static inline void *current_thread(void)
+{
+#if defined(__x86_64__)
+	void *tp;
+
+	__asm__("mov %%fs:0, %0" : "=r"(tp));
+	return tp;
+#else
+	return __builtin_thread_pointer();
+#endif
+}
+
+void lock_slow(struct lock *l);
+void lock_wake(struct lock *l);
+void lock_rank_enter(enum lock_rank rank);
+void lock_rank_leave(enum lock_rank rank);
+
+static inline bool lock_try(struct lock *l, enum lock_rank rank)
+{
+	u32 free = 0;
+
+	if (!__atomic_compare_exchange_n(&l->word, &free, 1, false, __ATOMIC_ACQUIRE,
+					 __ATOMIC_RELAXED))
+		return false;
+	if (config_debug)
+		lock_rank_enter(rank);
+	WRITE_ONCE(l->owner, current_thread());
+	return true;
+}
+
+static inline void lock(struct lock *l, enum lock_rank rank)
+{
+	u32 free = 0;
+
+	if (config_debug)
+		lock_rank_enter(rank);
+	if (unlikely(!__atomic_compare_exchange_n(&l->word, &free, 1, false, __ATOMIC_ACQUIRE,
+						  __ATOMIC_RELAXED)))
+		lock_slow(l);
+	WRITE_ONCE(l->owner, current_thread());
+}
+
+static inline void unlock(struct lock *l, enum lock_rank rank)
+{
+	if (config_debug)
+		lock_rank_leave(rank);
+	WRITE_ONCE(l->owner, NULL);
+	if (unlikely(__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2))
+		lock_wake(l);
+}
+
+static inline bool lock_is_mine(struct lock *l)
+{
+	return READ_ONCE(l->owner) == current_thread();
+}
+
+/*
+ * fork() in a signal handler may have interrupted this very thread inside a critical section. Such a
+ * lock is left alone: parent and child each return into the section and release it there.
+ */
+void lock_for_fork(struct lock *l);
+void unlock_after_fork(struct lock *l);

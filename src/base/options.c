@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+#include "base/options.h"
+
+#include "base/platform.h"
+#include "base/printk.h"
+
+struct options options = {
+	.abort = true,
+	.thp = THP_AUTO,
+	.thp_start = 16 * MIB,
+	.dirty_min = 4 * MIB,
+	.dirty_max = 256 * MIB,
+	.decay_ms = 500,
+	.sheaf_bytes = 2 * MIB,
+	.vmalloc_cache = 256 * MIB,
+};
+
+enum kind { BOOL, SIZE, THP, PATH };
+
+static const char *const thp_names[] = { "never", "auto", "always" };
+
+static const struct option {
+	const char *key;
+	enum kind kind;
+	size_t offset;
+	const char *help;
+} table[] = {
+#define OPTION(name, kind, help) { #name, kind, offsetof(struct options, name), help }
+	OPTION(abort, BOOL, "1: abort after a report of a bad free; 0: report, ignore the call"),
+	OPTION(thp, THP, "huge pages: never, auto (a heap above thp_start), always"),
+	OPTION(thp_start, SIZE, "heap size from which thp:auto asks for huge pages"),
+	OPTION(dirty_min, SIZE, "free resident memory that is kept in any case"),
+	OPTION(dirty_max, SIZE, "free resident memory kept at the most, while it is being reused"),
+	OPTION(decay_ms, SIZE, "milliseconds after which unused free memory goes back"),
+	OPTION(sheaf_bytes, SIZE, "free objects that one thread may keep at hand, in bytes"),
+	OPTION(vmalloc_cache, SIZE, "free large areas kept mapped for reuse, in bytes"),
+	OPTION(stats, PATH, "statistics at exit: 0, 1 or stderr, or a path (%p: process id)"),
+	OPTION(help, BOOL, "1: print this table at start"),
+#undef OPTION
+};
+
+static bool equal(const char *a, const char *b, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (a[i] != b[i] || !b[i])
+			return false;
+	return !b[len];
+}
+
+static bool parse_size(const char *s, size_t len, size_t *out)
+{
+	size_t v = 0, i = 0;
+	unsigned int shift = 0;
+
+	for (; i < len && s[i] >= '0' && s[i] <= '9'; i++)
+		if (__builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, (size_t)(s[i] - '0'), &v))
+			return false;
+	if (i && i + 1 == len) {
+		switch (s[i++] | ' ') {
+		case 'k':
+			shift = 10;
+			break;
+		case 'm':
+			shift = 20;
+			break;
+		case 'g':
+			shift = 30;
+			break;
+		default:
+			return false;
+		}
+	}
+	*out = v << shift;
+	return i && i == len && *out >> shift == v;
+}
+
+static bool parse_bool(const char *s, size_t len, bool *out)
+{
+	if (len != 1 || (*s != '0' && *s != '1'))
+		return false;
+	*out = *s == '1';
+	return true;
+}
+
+static bool parse_thp(const char *s, size_t len, unsigned int *out)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(thp_names); i++) {
+		if (equal(s, thp_names[i], len)) {
+			*out = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "0" is nowhere, "1" is stderr; the value is copied, the environment may change under us. */
+static bool parse_path(const char *s, size_t len, char *out)
+{
+	if (!len || len >= OPTION_PATH_MAX)
+		return false;
+	if (len == 1 && *s == '0') {
+		*out = 0;
+		return true;
+	}
+	if (len == 1 && *s == '1') {
+		s = "stderr";
+		len = 6;
+	}
+	for (size_t i = 0; i < len; i++)
+		out[i] = s[i];
+	out[len] = 0;
+	return true;
+}
+
+static bool set_option(const struct option *o, const char *value, size_t len)
+{
+	void *field = (char *)&options + o->offset;
+
+	switch (o->kind) {
+	case BOOL:
+		return parse_bool(value, len, field);
+	case SIZE:
+		return parse_size(value, len, field);
+	case THP:
+		return parse_thp(value, len, field);
+	case PATH:
+		return parse_path(value, len, field);
+	}
+	return false;
+}
+
+static void warn(const char *what, const char *text, size_t len)
+{
+	struct seq_file m;
+
+	seq_open(&m, 2);
+	seq_printf(&m, "slabmalloc: %s: ", what);
+	for (size_t i = 0; i < len && i < OPTION_PATH_MAX; i++)
+		seq_putc(&m, text[i]);
+	seq_puts(&m, " (SLABMALLOC_CONF=help:1 lists the options)\n");
+	seq_flush(&m);
+}
+
+static void apply_pair(const char *pair, size_t len)
+{
+	size_t key = 0;
+
+	while (key < len && pair[key] != ':')
+		key++;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (!equal(pair, table[i].key, key))
+			continue;
+		if (key == len || !set_option(&table[i], pair + key + 1, len - key - 1))
+			warn("bad option value", pair, len);
+		return;
+	}
+	warn("unknown option", pair, key);
+}
+
+void options_parse_conf(const char *conf)
+{
+	while (*conf) {
+		size_t len = 0;
+
+		while (conf[len] && conf[len] != ',')
+			len++;
+		if (len)
+			apply_pair(conf, len);
+		conf += len + (conf[len] == ',');
+	}
+}
+
+/* Does "NAME=value" name this key, in capitals? Returns the value or NULL. */
+static const char *match_variable(const char *var, const char *key)
+{
+	for (; *key; var++, key++)
+		if (*var != (*key >= 'a' && *key <= 'z' ? *key - 32 : *key))
+			return NULL;
+	return *var == '=' ? var + 1 : NULL;
+}
+
+static size_t length(const char *s)
+{
+	size_t n = 0;
+
+	while (s[n])
+		n++;
+	return n;
+}
+
+static void apply_variable(const char *var)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		const char *value = match_variable(var, table[i].key);
+
+		if (value && !set_option(&table[i], value, length(value)))
+			warn("bad value of SLABMALLOC variable", var, length(var));
+	}
+}
+
+static void show_help(void)
+{
+	struct seq_file m;
+
+	seq_open(&m, 2);
+	seq_puts(&m, "slabmalloc: options (SLABMALLOC_CONF=key:value,... or SLABMALLOC_<KEY>=value)\n");
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		const void *field = (const char *)&options + table[i].offset;
+
+		seq_printf(&m, "  %-14s ", table[i].key);
+		switch (table[i].kind) {
+		case BOOL:
+			seq_printf(&m, "%-12d", *(const bool *)field);
+			break;
+		case SIZE:
+			seq_printf(&m, "%-12zu", *(const size_t *)field);
+			break;
+		case THP:
+			seq_printf(&m, "%-12s", thp_names[*(const unsigned int *)field]);
+			break;
+		case PATH:
+			seq_printf(&m, "%-12s", *(const char *)field ? (const char *)field : "0");
+			break;
+		}
+		seq_printf(&m, " %s\n", table[i].help);
+	}
+	seq_flush(&m);
+}
+
+/* The part of "SLABMALLOC_x" behind the prefix, or NULL. */
+static const char *strip_prefix(const char *var)
+{
+	static const char prefix[] = "SLABMALLOC_";
+
+	for (size_t i = 0; prefix[i]; i++)
+		if (var[i] != prefix[i])
+			return NULL;
+	return var + sizeof(prefix) - 1;
+}
+
+void options_init(void)
+{
+	static bool done;
+	char **env = platform_environ();
+	const char *var, *conf;
+
+	if (done || !env)
+		return;
+	done = true;
+	for (char **e = env; *e; e++)
+		if ((var = strip_prefix(*e)) && (conf = match_variable(var, "conf")))
+			options_parse_conf(conf);
+	for (char **e = env; *e; e++)
+		if ((var = strip_prefix(*e)))
+			apply_variable(var);
+	if (options.help)
+		show_help();
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page.h - page frames, regions, sections, and the way from an address to what it is.
+ *
+ * A page frame is 4 KiB whatever the system's page size. A region is 64 MiB of frames, aligned to its
+ * size; a section is 4 GiB of address space. Nothing of ours lies in a region:
+ *
+ *	mem.root[p >> 32]	the section of p, as an offset from mem.none; 0: the empty section
+ *	section->class_map[]	2 bytes a frame: the sheaf that objects of this frame go to; 0: none
+ *	section->region[]	the region of p, or NULL
+ *	region->page[]		struct page, 32 bytes a frame
+ *
+ * A pointer that is not ours meets the empty section or class 0, also before any initialisation: both are
+ * zero pages of .bss that are never written, so they cost address space and no memory.
+ *
+ *	frame of p in its section	(u32)p >> 12	(why sections are 4 GiB: no mask)
+ *	frame of p in its region	(p >> 12) & (FRAMES_PER_REGION - 1)
+ *	region of a struct page		its address rounded down to 1 MiB
+ *
+ * What a frame is (page->type), who changes it and under which lock:
+ *
+ *	PAGE_NONE	interior of a free or large block; not ours
+ *	PAGE_BUDDY	head of a free block of 2^order frames	zone lock
+ *	PAGE_PCP	head of a block in a thread's page set	its thread
+ *	PAGE_SLAB	first frame of a slab			whoever makes or frees the slab
+ *	PAGE_TAIL	a later frame of a slab			the same
+ *	PAGE_LARGE	head of a large block of `frames` frames	its owner, the caller of malloc
+ *
+ * Whoever takes a block out of the buddy owns its struct pages until it gives them back; the zone lock
+ * in between publishes them.
+ */
+#pragma once
+
+#include "base/bitops.h"
+#include "base/compiler.h"
+#include "base/list.h"
+
+enum {
+	FRAME_SHIFT = 12,
+	REGION_SHIFT = 26,
+	SECTION_SHIFT = 32,
+	ADDRESS_BITS = 48,
+	MAX_ORDER = REGION_SHIFT - FRAME_SHIFT, /* a whole region: 14 */
+	HUGE_SHIFT = 21,
+	HUGE_ORDER = HUGE_SHIFT - FRAME_SHIFT,
+};
+
+#define FRAME_SIZE (1ul << FRAME_SHIFT)
+#define REGION_SIZE (1ul << REGION_SHIFT)
+#define HUGE_SIZE (1ul << HUGE_SHIFT)
+#define FRAMES_PER_REGION (1u << MAX_ORDER)
+#define FRAMES_PER_SECTION (1u << (SECTION_SHIFT - FRAME_SHIFT))
+#define REGIONS_PER_SECTION (1u << (SECTION_SHIFT - REGION_SHIFT))
+#define FRAMES_PER_HUGE (1u << HUGE_ORDER)
+#define NR_SECTIONS (1u << (ADDRESS_BITS - SECTION_SHIFT))
+
+enum page_type { PAGE_NONE, PAGE_BUDDY, PAGE_PCP, PAGE_SLAB, PAGE_TAIL, PAGE_LARGE };
+
+struct page {
+	u8 type; /* enum page_type */
+	u8 order; /* buddy, pcp */
+	u16 cache; /* slab: kmem_cache id */
+	union {
+		u32 frames; /* large */
+		u32 head; /* tail: frames back to the slab's first */
+		u32 resident; /* buddy: on the list of blocks that hold memory already */
+		u32 clean; /* pcp: reads as zero */
+		struct {
+			u16 inuse; /* slab: objects that are not in its bitmap */
+			u8 colour; /* slab: start of the first object, in the cache's colour units */
+			u8 fresh; /* slab: objects from this index on were never handed out */
+		};
+	};
+	unsigned long map; /* slab: bitmap of free objects, its first word */
+	struct hlist_node link; /* buddy, pcp, slab: the list it is on */
+};
+
+_Static_assert(sizeof(struct page) == 32, "struct page is 0.8 % of the heap");
+
+enum {
+	MAP_WORDS = 4, /* 256 objects: a 4 KiB slab of 16 bytes */
+};
+
+/*
+ * Metadata of one region, in a mapping of its own, aligned to 1 MiB.
+ * Locks: everything but page[] and map_ext[] belongs to the zone's lock.
+ */
+struct region {
+	uintptr_t base;
+	u32 frames; /* < FRAMES_PER_REGION where address space was short */
+	u32 committed; /* frames [0, committed) are readable and writable */
+	u32 nid;
+	u32 huge; /* 2 MiB blocks advised as huge pages and possibly populated */
+	u32 advised; /* 2 MiB blocks whose mapping carries the advice */
+	u32 torn; /* 2 MiB blocks from which memory went back: no advice until whole again */
+	struct hlist_node link; /* zone->regions */
+	unsigned long dirty[FRAMES_PER_REGION / BITS_PER_LONG]; /* a free frame may hold memory */
+	struct page page[FRAMES_PER_REGION];
+	unsigned long map_ext[FRAMES_PER_REGION][MAP_WORDS - 1]; /* page->map, continued */
+};
+
+enum { REGION_META_SIZE = 1 << 20 };
+_Static_assert(sizeof(struct region) <= REGION_META_SIZE, "region_of() rounds down to 1 MiB");
+_Static_assert(REGION_SHIFT - HUGE_SHIFT <= 5, "region->huge is 32 bits");
+
+struct mem_section {
+	struct region *region[REGIONS_PER_SECTION];
+	u16 class_map[FRAMES_PER_SECTION] __aligned(4096);
+};
+
+struct mem {
+	uintptr_t root[NR_SECTIONS];
+	struct mem_section none;
+};
+
+extern struct mem mem;
+
+/* The section of any pointer below 2^48; never NULL. */
+static __always_inline struct mem_section *section_of(uintptr_t p)
+{
+	return (struct mem_section *)((char *)&mem.none + mem.root[p >> SECTION_SHIFT]);
+}
+
+static __always_inline u16 *class_of(uintptr_t p)
+{
+	return &section_of(p)->class_map[(u32)p >> FRAME_SHIFT];
+}
+
+static inline struct region *region_of(const struct page *page)
+{
+	return (struct region *)ALIGN_DOWN((uintptr_t)page, REGION_META_SIZE);
+}
+
+/* The region that p lies in, or NULL: not ours. Any pointer. */
+static inline struct region *region_at(uintptr_t p)
+{
+	if (p >> ADDRESS_BITS)
+		return NULL;
+	return section_of(p)->region[(p >> REGION_SHIFT) % REGIONS_PER_SECTION];
+}
+
+static inline u32 page_index(const struct page *page)
+{
+	return (u32)(page - region_of(page)->page);
+}
+
+static inline void *page_address(const struct page *page)
+{
+	return (void *)(region_of(page)->base + ((uintptr_t)page_index(page) << FRAME_SHIFT));
+}
+
+/* The frame's struct page, or NULL: not ours. Any pointer. */
+static inline struct page *virt_to_page(uintptr_t p)
+{
+	struct region *r = region_at(p);
+
+	return r ? &r->page[(p >> FRAME_SHIFT) % FRAMES_PER_REGION] : NULL;
+}
+
+/* The slab that p lies in, or NULL. */
+static inline struct page *virt_to_slab(uintptr_t p)
+{
+	struct page *page = virt_to_page(p);
+
+	if (page && page->type == PAGE_TAIL)
+		page -= page->head;
+	return page && page->type == PAGE_SLAB ? page : NULL;
+}
+
+/* Word w of a slab's bitmap of free objects. */
+static inline unsigned long *slab_map_word(struct page *slab, unsigned int w)
+{
+	return w == 0 ? &slab->map : &region_of(slab)->map_ext[page_index(slab)][w - 1];
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include "page/pcp.h"
+
+#include "base/bug.h"
+
+static void push(struct per_cpu_pages *pcp, struct page *page, unsigned int order, bool clean)
+{
+	page->type = PAGE_PCP;
+	page->order = (u8)order;
+	page->clean = clean;
+	hlist_add_head(&page->link, &pcp->list[order]);
+	pcp->count[order]++;
+}
+
+static struct page *pop(struct per_cpu_pages *pcp, unsigned int order, bool *clean)
+{
+	struct page *page = hlist_first_entry(&pcp->list[order], struct page, link);
+
+	if (!page)
+		return NULL;
+	VM_BUG_ON(page->type != PAGE_PCP || page->order != order);
+	hlist_del_init(&page->link);
+	pcp->count[order]--;
+	page->type = PAGE_NONE;
+	*clean = page->clean;
+	return page;
+}
+
+/* Pushed last to first, so that they come out in the buddy's order, which is address order when new. */
+static void refill(struct per_cpu_pages *pcp, struct zone *z, unsigned int order)
+{
+	struct page *pages[PCP_BATCH];
+	bool clean[PCP_BATCH];
+	u32 n = zone_alloc_bulk(z, order, PCP_BATCH >> order, pages, clean);
+
+	while (n--)
+		push(pcp, pages[n], order, clean[n]);
+}
+
+struct page *pcp_alloc(struct per_cpu_pages *pcp, struct zone *z, unsigned int order, bool *clean)
+{
+	struct page *page = pop(pcp, order, clean);
+
+	if (likely(page))
+		return page;
+	refill(pcp, z, order);
+	page = pop(pcp, order, clean);
+	return page ? page : zone_alloc(z, 1u << order, order, clean);
+}
+
+void pcp_free(struct per_cpu_pages *pcp, struct zone *z, struct page *page, unsigned int order,
+	      bool clean)
+{
+	push(pcp, page, order, clean);
+	if (pcp->count[order] << order <= PCP_HIGH)
+		return;
+	for (int i = 0; i < PCP_BATCH >> order; i++) {
+		page = pop(pcp, order, &clean);
+		zone_free(z, page, 1u << order, clean);
+	}
+}
+
+void pcp_drain(struct per_cpu_pages *pcp)
+{
+	for (unsigned int order = 0; order < PCP_ORDERS; order++) {
+		struct page *page;
+		bool clean;
+
+		while ((page = pop(pcp, order, &clean)))
+			zone_free(node_zone(region_of(page)->nid), page, 1u << order, clean);
+	}
+}

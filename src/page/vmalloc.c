@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+#include "page/vmalloc.h"
+
+#include <string.h>
+
+#include "base/bug.h"
+#include "base/options.h"
+#include "os/mem.h"
+#include "os/thread.h"
+#include "page/memblock.h"
+#include "page/page.h"
+
+enum {
+	MAX_CACHED = 64, /* areas; their bytes are bounded by reclaim */
+	MAX_MOVED = 4096, /* areas below which small blocks may become areas: max_map_count is 65,530 */
+};
+
+struct vm vm;
+
+static struct hlist_head *bucket(const void *addr)
+{
+	u64 h = (u64)((uintptr_t)addr >> FRAME_SHIFT) * 0x9e3779b97f4a7c15ull;
+
+	return &vm.table[h >> 32 & (VM_HASH_SIZE - 1)];
+}
+
+static struct vm_struct *find_area(const void *addr)
+{
+	struct vm_struct *area;
+
+	hlist_for_each_entry(area, bucket(addr), link)
+		if (area->addr == addr)
+			return area;
+	return NULL;
+}
+
+static void insert(struct vm_struct *area)
+{
+	hlist_add_head(&area->link, bucket(area->addr));
+	vm.nr_used++;
+	vm.used_bytes += area->size;
+}
+
+static void removed(struct vm_struct *area)
+{
+	hlist_del_init(&area->link);
+	vm.nr_used--;
+	vm.used_bytes -= area->size;
+}
+
+static void uncache(struct vm_struct *area)
+{
+	hlist_del_init(&area->link);
+	vm.nr_cached--;
+	vm.cached_bytes -= area->size;
+}
+
+static void release(struct vm_struct *area)
+{
+	/* At max_map_count a munmap can fail: the memory goes back all the same, the space is lost. */
+	if (!os_unmap(area->addr, area->size))
+		os_purge(area->addr, area->size);
+	memblock_free(area, sizeof(*area));
+}
+
+/*
+ * The cached area to use for size bytes: the smallest that wastes at most a quarter, else the largest
+ * smaller one, which mremap grows (its pages are there already, the rest is new).
+ */
+static struct vm_struct *take_cached(size_t size)
+{
+	struct vm_struct *area, *fit = NULL, *smaller = NULL;
+
+	hlist_for_each_entry(area, &vm.cache, link) {
+		if (area->size >= size) {
+			if (area->size - size <= size / 4 && (!fit || area->size < fit->size))
+				fit = area;
+		} else if (!smaller || area->size > smaller->size) {
+			smaller = area;
+		}
+	}
+	if (!fit)
+		fit = smaller;
+	if (fit) {
+		uncache(fit);
+		vm.nr_reused += fit->dirty;
+	}
+	return fit;
+}
+
+static struct vm_struct *from_cache(size_t size)
+{
+	struct vm_struct *area;
+	void *p;
+
+	lock(&vm.lock, RANK_VMALLOC);
+	area = take_cached(size);
+	unlock(&vm.lock, RANK_VMALLOC);
+	if (!area || area->size >= size)
+		return area;
+	p = os_remap(area->addr, area->size, size);
+	if (!p) {
+		release(area);
+		return NULL;
+	}
+	area->addr = p;
+	area->size = size;
+	return area;
+}
+
+static struct vm_struct *new_area(size_t size, size_t align, bool huge)
+{
+	struct vm_struct *area = memblock_alloc(sizeof(*area));
+
+	if (!area)
+		return NULL;
+	if (huge)
+		align = max(align, HUGE_SIZE);
+	area->addr = align > os_page_size() ? os_map_aligned(size, align) : os_map(size);
+	if (!area->addr) {
+		memblock_free(area, sizeof(*area));
+		return NULL;
+	}
+	if (huge)
+		os_hugepage(area->addr, size, true);
+	area->size = size;
+	area->dirty = 0;
+	return area;
+}
+
+static void *publish(struct vm_struct *area)
+{
+	void *p = area->addr;
+
+	lock(&vm.lock, RANK_VMALLOC);
+	insert(area);
+	unlock(&vm.lock, RANK_VMALLOC);
+	return p;
+}
+
+static bool round_to_pages(size_t *size)
+{
+	size_t page = os_page_size();
+
+	if (*size > PTRDIFF_MAX - page)
+		return false;
+	*size = ALIGN(*size, page);
+	return true;
+}
+
+void *vmalloc(size_t size, size_t align, bool zero, bool huge)
+{
+	struct vm_struct *area = NULL;
+
+	if (!round_to_pages(&size))
+		return NULL;
+	if (align <= os_page_size())
+		area = from_cache(size);
+	if (!area)
+		area = new_area(size, align, huge);
+	if (!area)
+		return NULL;
+	if (zero)
+		memset(area->addr, 0, min(area->dirty, size));
+	area->dirty = area->size;
+	return publish(area);
+}
+
+bool vfree(void *p)
+{
+	struct vm_struct *area;
+	bool keep = false;
+
+	lock(&vm.lock, RANK_VMALLOC);
+	area = find_area(p);
+	if (area) {
+		removed(area);
+		keep = vm.nr_cached < MAX_CACHED &&
+		       vm.cached_bytes + area->size <= options.vmalloc_cache;
+	}
+	if (keep) {
+		area->freed_ms = os_now_ms();
+		hlist_add_head(&area->link, &vm.cache);
+		vm.nr_cached++;
+		vm.cached_bytes += area->size;
+	}
+	unlock(&vm.lock, RANK_VMALLOC);
+	if (area && !keep)
+		release(area);
+	return area;
+}
+
+size_t vsize(const void *p)
+{
+	struct vm_struct *area;
+	size_t size;
+
+	lock(&vm.lock, RANK_VMALLOC);
+	area = find_area(p);
+	size = area ? area->size : 0;
+	unlock(&vm.lock, RANK_VMALLOC);
+	return size;
+}
+
+/*
+ * Out of the table while it moves: as soon as mremap has left the old address, another thread may get it
+ * for an area of its own.
+ */
+void *vrealloc(void *p, size_t new_size)
+{
+	struct vm_struct *area;
+	size_t roomy;
+	bool fits;
+	void *q;
+
+	if (!round_to_pages(&new_size))
+		return NULL;
+	lock(&vm.lock, RANK_VMALLOC);
+	area = find_area(p);
+	fits = area && new_size <= area->size && new_size >= area->size / 4 * 3;
+	if (area && !fits)
+		removed(area);
+	unlock(&vm.lock, RANK_VMALLOC);
+	if (!area || fits)
+		return fits ? p : NULL;
+	/* Growth by steps gets an eighth to spare: address space, until it is touched. */
+	roomy = new_size > area->size ? new_size + new_size / 8 : new_size;
+	roomy = ALIGN(roomy, os_page_size());
+	q = os_remap(area->addr, area->size, roomy);
+	if (!q && roomy > new_size)
+		q = os_remap(area->addr, area->size, roomy = new_size);
+	if (q) {
+		area->addr = q;
+		area->size = area->dirty = roomy;
+	}
+	publish(area);
+	return q;
+}
+
+void *vmalloc_from(void *src, size_t size, size_t new_size)
+{
+	struct vm_struct *area;
+
+	if (((uintptr_t)src | size) & (os_page_size() - 1) || !round_to_pages(&new_size) ||
+	    READ_ONCE(vm.nr_used) >= MAX_MOVED)
+		return NULL;
+	area = memblock_alloc(sizeof(*area));
+	if (!area)
+		return NULL;
+	area->addr = os_move_out(src, size, new_size);
+	if (!area->addr) {
+		memblock_free(area, sizeof(*area));
+		return NULL;
+	}
+	area->size = area->dirty = new_size;
+	return publish(area);
+}
+
+bool vm_find(const void *p, void **addr, size_t *size)
+{
+	struct vm_struct *area;
+	bool found = false;
+
+	lock(&vm.lock, RANK_VMALLOC);
+	for (u32 i = 0; i < VM_HASH_SIZE && !found; i++) {
+		hlist_for_each_entry(area, &vm.table[i], link) {
+			if ((uintptr_t)p - (uintptr_t)area->addr >= area->size)
+				continue;
+			*addr = area->addr;
+			*size = area->size;
+			found = true;
+			break;
+		}
+	}
+	unlock(&vm.lock, RANK_VMALLOC);
+	return found;
+}
+
+bool vm_cached(const void *p)
+{
+	struct vm_struct *area;
+	bool found = false;
+
+	lock(&vm.lock, RANK_VMALLOC);
+	hlist_for_each_entry(area, &vm.cache, link)
+		found |= area->addr == p;
+	unlock(&vm.lock, RANK_VMALLOC);
+	return found;
+}
+
+static struct vm_struct *oldest_cached(u64 before_ms)
+{
+	struct vm_struct *area, *oldest = NULL;
+
+	hlist_for_each_entry(area, &vm.cache, link)
+		oldest = area;
+	return oldest && oldest->freed_ms < before_ms ? oldest : NULL;
+}
+
+size_t vm_purge(size_t target, u64 before_ms)
+{
+	size_t gone = 0;
+
+	while (gone < target) {
+		struct vm_struct *area;
+
+		lock(&vm.lock, RANK_VMALLOC);
+		area = oldest_cached(before_ms);
+		if (area)
+			uncache(area);
+		unlock(&vm.lock, RANK_VMALLOC);
+		if (!area)
+			break;
+		gone += area->size;
+		release(area);
+	}
+	return gone;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmalloc.h - areas: requests above what a region serves well get a mapping of their own.
+ *
+ * An area grows and shrinks with mremap, which moves page tables and not bytes. A freed one is kept for
+ * a while (bounded by reclaim/ in bytes and age, here in number), so that a loop of malloc and free does not
+ * fault it all again:
+ *
+ *	vm.used_bytes	= sum of size over areas in use
+ *	vm.cached_bytes	= sum of size over cached areas
+ *
+ * Lock: vm.lock guards the table of areas and the cache. An area in use belongs to its caller, so the
+ * mapping itself is changed without the lock, but for its entry in the table.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/lock.h"
+
+enum { VM_HASH_SIZE = 1024 };
+
+struct vm_struct {
+	struct hlist_node link; /* in the table, or in the cache */
+	char *addr;
+	size_t size; /* bytes mapped, a multiple of the system page */
+	size_t dirty; /* bytes from addr on that may not read as zero */
+	u64 freed_ms; /* cached: since when */
+};
+
+struct vm {
+	struct lock lock;
+	u32 nr_used, nr_cached;
+	size_t used_bytes, cached_bytes;
+	unsigned long nr_reused; /* cached bytes handed out again, ever */
+	struct hlist_head cache; /* the last freed first */
+	struct hlist_head table[VM_HASH_SIZE];
+};
+
+extern struct vm vm;
+
+/* At least size bytes at a multiple of align; zero: all bytes 0. huge: ask for huge pages. */
+void *vmalloc(size_t size, size_t align, bool zero, bool huge);
+
+/* Frees the area that starts at p; false: no area does. */
+bool vfree(void *p);
+
+/* Bytes of the area in use that starts at p, or 0. */
+size_t vsize(const void *p);
+
+/* Resizes the area at p; NULL: left as it was. */
+void *vrealloc(void *p, size_t new_size);
+
+/* An area of new_size bytes made of [src, src + size)'s pages without copying; NULL: cannot. */
+void *vmalloc_from(void *src, size_t size, size_t new_size);
+
+/* The area in use that p points into, for reports; false: none. */
+bool vm_find(const void *p, void **addr, size_t *size);
+
+/* Does a cached (freed) area start at p? For reports. */
+bool vm_cached(const void *p);
+
+/* Unmaps cached areas that were freed before `before_ms`, oldest first, until `target` bytes are gone. */
+size_t vm_purge(size_t target, u64 before_ms);

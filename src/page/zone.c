@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+#include "page/zone.h"
+
+#include "base/bug.h"
+#include "base/options.h"
+#include "os/mem.h"
+#include "page/section.h"
+
+struct zone zones[MAX_NUMNODES];
+
+static const size_t MIN_PIECE = 256 * KIB;
+
+/* Frames [first, first + n) of r are there now, clean. committed: writable already. */
+static void add_frames(struct zone *z, struct region *r, u32 first, u32 n, bool committed)
+{
+	if (!r->frames) {
+		hlist_add_head(&r->link, &z->regions);
+		z->nr_regions++;
+	}
+	r->frames += n;
+	if (committed)
+		r->committed = FRAMES_PER_REGION;
+	z->nr_present += n;
+	buddy_free_range(z, r, first, n);
+}
+
+static bool add_region(struct zone *z)
+{
+	void *p = os_reserve_aligned(REGION_SIZE, REGION_SIZE);
+	struct region *r;
+
+	if (!p)
+		return false;
+	r = region_get((uintptr_t)p, z->nid);
+	if (!r || r->frames) {
+		os_unmap(p, REGION_SIZE);
+		return false;
+	}
+	add_frames(z, r, 0, FRAMES_PER_REGION, false);
+	return true;
+}
+
+/*
+ * Where 64 MiB cannot be had (RLIMIT_AS, a small address space): whatever mapping can, at any address, as
+ * part of the one or two regions it lies in. Such a region is never given back as a whole.
+ */
+static bool add_piece(struct zone *z, size_t wanted)
+{
+	size_t size;
+	uintptr_t p = 0, end;
+
+	for (size = REGION_SIZE / 2; size >= max(2 * wanted, MIN_PIECE); size /= 2)
+		if ((p = (uintptr_t)os_map(size)))
+			break;
+	if (!p)
+		return false;
+	for (end = p + size; p < end;) {
+		uintptr_t next = min(ALIGN_DOWN(p, REGION_SIZE) + REGION_SIZE, end);
+		struct region *r = region_get(p, z->nid);
+
+		if (!r || r->nid != z->nid) {
+			os_unmap((void *)p, end - p);
+			return false;
+		}
+		add_frames(z, r, (u32)(p >> FRAME_SHIFT) % FRAMES_PER_REGION,
+			   (u32)((next - p) >> FRAME_SHIFT), true);
+		p = next;
+	}
+	return true;
+}
+
+/* A heap that has grown past thp_start takes its new 2 MiB blocks as huge pages; a small one never. */
+static bool huge_wanted(const struct zone *z)
+{
+	if (options.thp == THP_AUTO)
+		return (z->nr_present - z->nr_free) << FRAME_SHIFT >= options.thp_start;
+	return options.thp == THP_ALWAYS;
+}
+
+/*
+ * Makes frames [0, end) of r writable, and some more, so that a growing heap does it rarely: 2 MiB at
+ * least, an eighth of the heap otherwise.
+ */
+static bool commit(struct zone *z, struct region *r, u32 end)
+{
+	const u32 unit = 16; /* the largest system page */
+	u32 step, target;
+
+	if (likely(end <= r->committed))
+		return true;
+	step = (u32)min((z->nr_present - z->nr_free) / 8, (unsigned long)FRAMES_PER_REGION);
+	step = max(step, (u32)(2 * MIB >> FRAME_SHIFT));
+	target = ALIGN(max(end, r->committed + step), huge_wanted(z) ? FRAMES_PER_HUGE : unit);
+	target = min(target, FRAMES_PER_REGION);
+	for (;;) {
+		if (os_commit((void *)(r->base + ((uintptr_t)r->committed << FRAME_SHIFT)),
+			      (size_t)(target - r->committed) << FRAME_SHIFT)) {
+			r->committed = target;
+			return true;
+		}
+		if (target == ALIGN(end, unit))
+			return false;
+		target = ALIGN(end, unit);
+	}
+}
+
+/*
+ * A clean block of 2 MiB or more is about to be carved: ask for huge pages before its first touch. One
+ * from which memory went back stays as it is until the whole 2 MiB is free (`torn`).
+ */
+static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
+{
+	u32 first = index >> HUGE_ORDER, last = (index + n - 1) >> HUGE_ORDER;
+
+	for (u32 h = first; h <= last; h++) {
+		u32 bit = 1u << h;
+
+		if ((r->huge | r->torn) & bit ||
+		    bitmap_any(r->dirty, h << HUGE_ORDER, FRAMES_PER_HUGE))
+			continue;
+		if (!(r->advised & bit)) {
+			if (!os_hugepage((void *)(r->base + h * HUGE_SIZE), HUGE_SIZE, true))
+				return;
+			r->advised |= bit;
+		}
+		r->huge |= bit;
+		z->nr_huge++;
+	}
+}
+
+/* One block out of the buddy, committed; zone lock held. */
+static struct page *take_block(struct zone *z, u32 n, unsigned int order, bool *clean)
+{
+	unsigned int found;
+	struct page *page = buddy_alloc(z, order, &found);
+	struct region *r;
+	u32 index, dirty;
+
+	if (!page)
+		return NULL;
+	r = region_of(page);
+	index = page_index(page);
+	if (found >= HUGE_ORDER && huge_wanted(z) && r->frames == FRAMES_PER_REGION)
+		ask_huge(z, r, index, n);
+	if (unlikely(!commit(z, r, index + n))) {
+		buddy_free_range(z, r, index, 1u << order);
+		return NULL;
+	}
+	if (n < 1u << order)
+		buddy_free_range(z, r, index + n, (1u << order) - n);
+	dirty = bitmap_weight(r->dirty, index, n);
+	z->nr_dirty -= dirty;
+	z->nr_reused += dirty;
+	*clean = !dirty;
+	return page;
+}
+
+struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *clean)
+{
+	unsigned int order = max(order_base_2(n), align_order);
+	struct page *page;
+
+	if (order > MAX_ORDER)
+		return NULL;
+	lock(&z->lock, RANK_ZONE);
+	page = take_block(z, n, order, clean);
+	if (unlikely(!page) && (add_region(z) || add_piece(z, (size_t)FRAME_SIZE << order)))
+		page = take_block(z, n, order, clean);
+	unlock(&z->lock, RANK_ZONE);
+	return page;
+}
+
+u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **pages, bool *clean)
+{
+	u32 got = 0;
+
+	lock(&z->lock, RANK_ZONE);
+	while (got < want && (pages[got] = take_block(z, 1u << order, order, &clean[got])))
+		got++;
+	unlock(&z->lock, RANK_ZONE);
+	return got;
+}
+
+void zone_free(struct zone *z, struct page *page, u32 n, bool clean)
+{
+	struct region *r = region_of(page);
+	u32 index = page_index(page);
+
+	lock(&z->lock, RANK_ZONE);
+	page->type = PAGE_NONE;
+	if (!clean)
+		bitmap_set(r->dirty, index, n);
+	z->nr_dirty += clean ? bitmap_weight(r->dirty, index, n) : n;
+	buddy_free_range(z, r, index, n);
+	unlock(&z->lock, RANK_ZONE);
+}
+
+bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean)
+{
+	struct region *r = region_of(end - 1);
+	u32 index = page_index(end - 1) + 1, dirty;
+	bool ok;
+
+	lock(&z->lock, RANK_ZONE);
+	ok = buddy_take_range(z, r, index, n);
+	if (ok && !commit(z, r, index + n)) {
+		buddy_free_range(z, r, index, n);
+		ok = false;
+	}
+	if (ok) {
+		dirty = bitmap_weight(r->dirty, index, n);
+		z->nr_dirty -= dirty;
+		z->nr_reused += dirty;
+		*clean = !dirty;
+	}
+	unlock(&z->lock, RANK_ZONE);
+	return ok;
+}

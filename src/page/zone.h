@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * zone.h - the page frames of one node: buddy, regions, what is resident.
+ *
+ * Free blocks of 2^order frames lie on free_area[order], in two lists: those that hold memory already
+ * (resident), and clean ones. Allocation takes resident blocks first, of whatever order, so that the heap
+ * touches new memory last.
+ *
+ *	nr_free  = sum over orders of nr(order) * 2^order
+ *	nr_dirty = dirty bits of free frames <= nr_free
+ *	a frame's dirty bit is 0 and the frame is free  =>  it reads as zero
+ *	two free buddies of one order do not exist: they are one block of the next
+ *
+ * A region's frames are committed (made writable) from the bottom up as they are needed, so that a process
+ * without overcommit is charged for what it uses, nearly.
+ *
+ * Lock: zone->lock guards all of it, and the struct pages and dirty bits of free frames. It is held
+ * for mmap and mprotect of a new region (once for 64 MiB), never for giving memory back.
+ */
+#pragma once
+
+#include "base/lock.h"
+#include "os/topology.h"
+#include "page/page.h"
+
+struct free_area {
+	struct hlist_head list[2]; /* clean, resident */
+	unsigned long nr;
+};
+
+struct zone {
+	struct lock lock;
+	u32 nid;
+	u32 nr_regions;
+	struct free_area free_area[MAX_ORDER + 1];
+	struct hlist_head regions;
+	unsigned long nr_present; /* frames of all regions */
+	unsigned long nr_free;
+	unsigned long nr_dirty;
+	unsigned long nr_reused; /* dirty frames handed out again, ever: the demand that decay sees */
+	unsigned long nr_huge; /* 2 MiB blocks asked for as huge pages, now */
+} __aligned(64);
+
+extern struct zone zones[MAX_NUMNODES];
+
+static inline struct zone *node_zone(u32 nid)
+{
+	return &zones[nid];
+}
+
+/*
+ * A block of exactly n frames whose first is a multiple of 2^align_order; its head's type is
+ * PAGE_NONE and the caller owns it. *clean: every byte reads as zero. NULL: no memory.
+ */
+struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *clean);
+
+/* Up to `want` blocks of 2^order frames under one lock, from what the zone has; returns how many. */
+u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **pages, bool *clean);
+
+/* Frees n frames. clean: the caller never wrote to them since zone_alloc said so. */
+void zone_free(struct zone *z, struct page *page, u32 n, bool clean);
+
+/* Takes the n frames behind a block if all of them are free: growth in place. */
+bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean);
+
+/*
+ * Gives memory of free blocks back until `target` dirty frames are gone, largest blocks first. `tear`: also
+ * from huge pages that are partly in use. Returns the frames given back.
+ */
+unsigned long zone_purge(struct zone *z, unsigned long target, bool tear);
+
+/* The buddy alone (page/buddy.c), under the zone lock. */
+struct page *buddy_alloc(struct zone *z, unsigned int order, unsigned int *found);
+void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order, bool resident);
+void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n);
+bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n);
+void buddy_isolate(struct zone *z, struct page *page);
+bool block_resident(const struct region *r, u32 index, u32 n);

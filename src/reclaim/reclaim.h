@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim.h - giving memory back: what is free, resident and not needed.
+ *
+ * dirty = the buddy's resident free frames + cached areas. Two bounds hold it:
+ *
+ *	amount	dirty <= min(dirty_min + demand, dirty_max), where demand is what the program took from dirty
+ *		memory lately: a program that only frees keeps dirty_min, one that churns keeps what it churns
+ *	age	no demand for decay_ms: everything goes
+ *
+ * Both are looked at on slow paths. Nothing below this room knows it: a failing allocation returns failure
+ * upward, and the entry layer calls reclaim_direct and tries again.
+ *
+ * Lock: reclaim_lock is only tried, so that one thread at a time gives back and nobody waits.
+ */
+#pragma once
+
+#include "base/lock.h"
+#include "sheaf/sheaf.h"
+
+extern struct lock reclaim_lock;
+
+/* Free memory that is resident, in bytes. */
+size_t reclaim_dirty(void);
+
+/* After every slow path; c is the calling thread's sheaves or NULL. Keeps errno. */
+void reclaim_tick(struct kmem_percpu *c);
+
+/*
+ * Gives back all that can be, now: the calling thread's sheaves, barns, empty slabs, cached areas, free
+ * frames; tear: also out of huge pages that are partly in use. Returns bytes.
+ */
+size_t reclaim_all(struct kmem_percpu *c, bool tear);

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+#include "page/vmalloc.h"
+#include "reclaim/reclaim.h"
+#include "sheaf/barn.h"
+
+/* From the top down: what one layer gives back, the next can give on. */
+size_t reclaim_all(struct kmem_percpu *c, bool tear)
+{
+	struct page_source src = percpu_pages(c);
+	size_t gone;
+
+	if (c)
+		sheaf_flush_all(c);
+	for (u32 id = 1; id < NR_CACHES; id++) {
+		barn_drain(id, src);
+		slab_shrink(id, src);
+	}
+	if (c)
+		pcp_drain(&c->pcp);
+	gone = vm_purge(SIZE_MAX, UINT64_MAX);
+	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
+		gone += zone_purge(node_zone(nid), ~0ul, tear) << FRAME_SHIFT;
+	return gone;
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include "sheaf/barn.h"
+
+struct barn barns[NR_CACHES];
+
+struct slab_sheaf *barn_get(u32 id)
+{
+	struct barn *b = &barns[id];
+	struct slab_sheaf *sheaf;
+
+	if (!READ_ONCE(b->nr))
+		return NULL;
+	lock(&b->lock, RANK_BARN);
+	sheaf = b->full;
+	if (sheaf) {
+		b->full = sheaf->next;
+		WRITE_ONCE(b->nr, b->nr - 1);
+	}
+	unlock(&b->lock, RANK_BARN);
+	return sheaf;
+}
+
+bool barn_put(u32 id, struct slab_sheaf *sheaf)
+{
+	struct barn *b = &barns[id];
+	u32 room = BARN_BYTES / (cache_of(id)->size * sheaf->capacity);
+	bool put;
+
+	room = min(max(room, 1u), (u32)BARN_SHEAVES);
+	if (READ_ONCE(b->nr) >= room)
+		return false;
+	lock(&b->lock, RANK_BARN);
+	put = b->nr < room;
+	if (put) {
+		sheaf->next = b->full;
+		b->full = sheaf;
+		WRITE_ONCE(b->nr, b->nr + 1);
+	}
+	unlock(&b->lock, RANK_BARN);
+	return put;
+}
+
+void barn_drain(u32 id, struct page_source src)
+{
+	struct slab_sheaf *sheaf;
+
+	while ((sheaf = barn_get(id))) {
+		slab_free_batch(id, src, sheaf->objects, sheaf->size);
+		sheaf_delete(sheaf);
+	}
+}
+
+bool barn_holds(u32 id, const void *p)
+{
+	struct barn *b = &barns[id];
+	bool found = false;
+
+	lock(&b->lock, RANK_BARN);
+	for (struct slab_sheaf *sheaf = b->full; sheaf && !found; sheaf = sheaf->next)
+		for (u32 i = 0; i < sheaf->size; i++)
+			found |= sheaf->objects[i] == p;
+	unlock(&b->lock, RANK_BARN);
+	return found;
+}
+
+unsigned long barn_objects(u32 id)
+{
+	struct barn *b = &barns[id];
+	unsigned long sum = 0;
+
+	lock(&b->lock, RANK_BARN);
+	for (struct slab_sheaf *sheaf = b->full; sheaf; sheaf = sheaf->next)
+		sum += sheaf->size;
+	unlock(&b->lock, RANK_BARN);
+	return sum;
+}
