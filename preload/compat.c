@@ -49,7 +49,7 @@ EXPORT struct mallinfo2 mallinfo2(void)
 	mi.hblks = st.areas;
 	mi.hblkhd = st.vmalloc_bytes;
 	mi.uordblks = st.live_bytes;
-	mi.fordblks = st.committed_bytes - st.live_bytes;
+	mi.fordblks = st.committed_bytes - min(st.live_bytes, st.committed_bytes);
 	mi.fsmblks = st.sheaf_bytes;
 	mi.keepcost = st.dirty_bytes;
 	return mi;
@@ -108,7 +108,7 @@ EXPORT int malloc_info(int options_, FILE *f)
 	fputs("</heap>\n", f);
 	fprintf(f, "<total type=\"fast\" count=\"0\" size=\"%lu\"/>\n", st.sheaf_bytes);
 	fprintf(f, "<total type=\"rest\" count=\"0\" size=\"%lu\"/>\n",
-		st.committed_bytes - st.live_bytes);
+		st.committed_bytes - min(st.live_bytes, st.committed_bytes));
 	fprintf(f, "<total type=\"mmap\" count=\"%lu\" size=\"%lu\"/>\n", st.areas, st.vmalloc_bytes);
 	fprintf(f, "<system type=\"current\" size=\"%lu\"/>\n", st.committed_bytes);
 	fprintf(f, "<aspace type=\"total\" size=\"%lu\"/>\n", st.mapped_bytes);
@@ -132,6 +132,9 @@ EXPORT int slabmalloc_stats_write(int fd)
 		errno = EBADF;
 		return -1;
 	}
-	stat_dump(fd);
+	if (!stat_dump(fd)) {
+		errno = EIO;
+		return -1;
+	}
 	return 0;
 }

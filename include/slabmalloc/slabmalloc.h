@@ -22,10 +22,9 @@ const char *slabmalloc_version(void);
 /**
  * slabmalloc_check - walk all structures of the heap and compare them with each other
  *
- * Takes all locks of the heap, one after the other: other threads may go on allocating, and wait while
- * the structures they need are being read. Takes time in proportion to the size of the heap.
- * Each inconsistency is printed on stderr in one line. Any is a sign of memory that was overwritten, or
- * of an error in the library.
+ * Other threads should be quiet meanwhile: counts that change during the walk look like inconsistencies.
+ * It takes time in proportion to the size of the heap. Each inconsistency is printed on stderr in one
+ * line; it is a sign of memory that was overwritten, or of an error in the library.
  *
  * Return: the number of inconsistencies, 0 for a sound heap.
  */
@@ -35,9 +34,10 @@ int slabmalloc_check(void);
  * slabmalloc_stats_write - write the statistics as they are now
  * @fd: an open file descriptor
  *
- * The same text that SLABMALLOC_STATS writes at exit, see libslabmalloc(7). Does not allocate.
+ * The same text that SLABMALLOC_STATS writes at exit, see libslabmalloc(7). Does not allocate. What
+ * cannot be written is dropped.
  *
- * Return: 0, or -1 with errno set as by write(2).
+ * Return: 0, or -1 with errno EBADF for a negative @fd.
  */
 int slabmalloc_stats_write(int fd);
 

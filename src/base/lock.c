@@ -16,22 +16,30 @@ static inline void cpu_relax(void)
 }
 
 /*
- * Once a thread has slept it takes the lock with 2, since it cannot know whether others sleep too;
- * the release that follows wakes one of them, or nobody.
+ * Once a thread has slept it takes the lock with the waiters bit, since it cannot know whether others
+ * sleep too; the release that follows wakes one of them, or nobody.
  */
 noinline void lock_slow(struct lock *l)
 {
-	for (int i = 0; i < SPINS; i++) {
-		u32 free = 0;
+	u32 id = lock_id(), old = 0;
 
+	for (int i = 0; i < SPINS; i++) {
 		cpu_relax();
+		old = 0;
 		if (READ_ONCE(l->word) == 0 &&
-		    __atomic_compare_exchange_n(&l->word, &free, 1, false, __ATOMIC_ACQUIRE,
+		    __atomic_compare_exchange_n(&l->word, &old, id, false, __ATOMIC_ACQUIRE,
 						__ATOMIC_RELAXED))
 			return;
 	}
-	while (__atomic_exchange_n(&l->word, 2, __ATOMIC_ACQUIRE) != 0)
-		platform_futex_wait(&l->word, 2);
+	for (;;) {
+		old = READ_ONCE(l->word);
+		if (__atomic_compare_exchange_n(&l->word, &old, (old ? old : id) | LOCK_WAITERS, false,
+						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+			if (!old)
+				return;
+			platform_futex_wait(&l->word, old | LOCK_WAITERS);
+		}
+	}
 }
 
 noinline void lock_wake(struct lock *l)
@@ -56,24 +64,23 @@ void lock_rank_leave(enum lock_rank rank)
 
 void lock_for_fork(struct lock *l)
 {
-	l->fork_kept = lock_is_mine(l);
-	if (l->fork_kept)
-		return;
 	u32 free = 0;
 
-	if (!__atomic_compare_exchange_n(&l->word, &free, 1, false, __ATOMIC_ACQUIRE,
+	if (lock_is_mine(l)) {
+		l->fork_kept = lock_id();
+		return;
+	}
+	if (!__atomic_compare_exchange_n(&l->word, &free, lock_id(), false, __ATOMIC_ACQUIRE,
 					 __ATOMIC_RELAXED))
 		lock_slow(l);
-	l->owner = current_thread();
 }
 
 void unlock_after_fork(struct lock *l)
 {
 	if (l->fork_kept) {
-		l->fork_kept = false;
+		l->fork_kept = 0;
 		return;
 	}
-	WRITE_ONCE(l->owner, NULL);
-	if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2)
+	if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) & LOCK_WAITERS)
 		lock_wake(l);
 }

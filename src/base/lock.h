@@ -2,10 +2,10 @@
 /*
  * lock.h - the one kind of lock, and the order in which locks are taken.
  *
- * A lock is a futex word: 0 free, 1 held, 2 held and somebody may sleep on it. An uncontended
- * acquire is one compare-and-swap, a release one exchange; a contended one spins for a moment
- * (critical sections are a microsecond) and then sleeps, so that a preempted holder costs a wait and
- * not a processor.
+ * A lock is a futex word: 0 free, else the holder's id, and bit 0 if somebody may sleep on it. An
+ * uncontended acquire is one compare-and-swap, a release one exchange; a contended one spins for a
+ * moment (critical sections are a microsecond) and then sleeps, so that a preempted holder costs a wait
+ * and not a processor. That the one word tells the holder is what fork in a signal handler needs.
  *
  * Lock order: a thread takes locks only in rising rank, and never two of one rank. Debug builds
  * check it. fork() takes all of them in this order (init/fork.c).
@@ -34,24 +34,28 @@ enum lock_rank {
 	RANK_MEMBLOCK,
 };
 
-/* All zero is a free lock. `owner` is the holder's thread pointer, for fork and for asserts. */
+/* All zero is a free lock. */
 struct lock {
 	u32 word;
-	bool fork_kept;
-	void *owner;
+	u32 fork_kept; /* the thread that forks held it before */
 };
 
-/* Identifies the calling thread while it lives. */
-static inline void *current_thread(void)
-{
-#if defined(__x86_64__)
-	void *tp;
+enum { LOCK_WAITERS = 1 };
 
+/*
+ * Identifies the calling thread while it lives: its thread pointer, a multiple of 64, without the bits
+ * that are the same in all of them. Even, not 0.
+ */
+static inline u32 lock_id(void)
+{
+	uintptr_t tp;
+
+#if defined(__x86_64__)
 	__asm__("mov %%fs:0, %0" : "=r"(tp));
-	return tp;
 #else
-	return __builtin_thread_pointer();
+	tp = (uintptr_t)__builtin_thread_pointer();
 #endif
+	return (u32)(tp >> 5) & ~(u32)LOCK_WAITERS;
 }
 
 void lock_slow(struct lock *l);
@@ -63,12 +67,11 @@ static inline bool lock_try(struct lock *l, enum lock_rank rank)
 {
 	u32 free = 0;
 
-	if (!__atomic_compare_exchange_n(&l->word, &free, 1, false, __ATOMIC_ACQUIRE,
+	if (!__atomic_compare_exchange_n(&l->word, &free, lock_id(), false, __ATOMIC_ACQUIRE,
 					 __ATOMIC_RELAXED))
 		return false;
 	if (config_debug)
 		lock_rank_enter(rank);
-	WRITE_ONCE(l->owner, current_thread());
 	return true;
 }
 
@@ -78,24 +81,22 @@ static inline void lock(struct lock *l, enum lock_rank rank)
 
 	if (config_debug)
 		lock_rank_enter(rank);
-	if (unlikely(!__atomic_compare_exchange_n(&l->word, &free, 1, false, __ATOMIC_ACQUIRE,
-						  __ATOMIC_RELAXED)))
+	if (unlikely(!__atomic_compare_exchange_n(&l->word, &free, lock_id(), false,
+						  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
 		lock_slow(l);
-	WRITE_ONCE(l->owner, current_thread());
 }
 
 static inline void unlock(struct lock *l, enum lock_rank rank)
 {
 	if (config_debug)
 		lock_rank_leave(rank);
-	WRITE_ONCE(l->owner, NULL);
-	if (unlikely(__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2))
+	if (unlikely(__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) & LOCK_WAITERS))
 		lock_wake(l);
 }
 
 static inline bool lock_is_mine(struct lock *l)
 {
-	return READ_ONCE(l->owner) == current_thread();
+	return (READ_ONCE(l->word) & ~(u32)LOCK_WAITERS) == lock_id();
 }
 
 /*

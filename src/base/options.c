@@ -29,9 +29,9 @@ static const struct option {
 	OPTION(abort, BOOL, "1: abort after a report of a bad free; 0: report, ignore the call"),
 	OPTION(thp, THP, "huge pages: never, auto (a heap above thp_start), always"),
 	OPTION(thp_start, SIZE, "heap size from which thp:auto asks for huge pages"),
-	OPTION(dirty_min, SIZE, "free resident memory that is kept in any case"),
+	OPTION(dirty_min, SIZE, "free resident memory kept until decay_ms pass without reuse"),
 	OPTION(dirty_max, SIZE, "free resident memory kept at the most, while it is being reused"),
-	OPTION(decay_ms, SIZE, "milliseconds after which unused free memory goes back"),
+	OPTION(decay_ms, SIZE, "milliseconds without reuse after which all free memory goes back"),
 	OPTION(sheaf_bytes, SIZE, "free objects that one thread may keep at hand, in bytes"),
 	OPTION(vmalloc_cache, SIZE, "free large areas kept mapped for reuse, in bytes"),
 	OPTION(stats, PATH, "statistics at exit: 0, 1 or stderr, or a path (%p: process id)"),
@@ -71,8 +71,10 @@ static bool parse_size(const char *s, size_t len, size_t *out)
 			return false;
 		}
 	}
+	if (!i || i != len || v << shift >> shift != v)
+		return false;
 	*out = v << shift;
-	return i && i == len && *out >> shift == v;
+	return true;
 }
 
 static bool parse_bool(const char *s, size_t len, bool *out)

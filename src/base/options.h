@@ -18,7 +18,7 @@ struct options {
 	bool help; /* print the table at start */
 	unsigned int thp; /* enum thp_policy */
 	size_t thp_start; /* bytes of heap from which thp:auto asks for huge pages */
-	size_t dirty_min; /* bytes of free resident memory that are kept in any case */
+	size_t dirty_min; /* bytes of free resident memory that are kept without demand */
 	size_t dirty_max; /* bytes of free resident memory kept at the most */
 	size_t decay_ms; /* age at which unused dirty memory goes back */
 	size_t sheaf_bytes; /* bytes of free objects that one thread's sheaves may hold */

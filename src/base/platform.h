@@ -16,8 +16,8 @@ void platform_futex_wake(u32 *word);
 /* Give up the processor. */
 void platform_yield(void);
 
-/* Write all of buf to fd; keeps errno, drops what cannot be written. */
-void platform_write(int fd, const char *buf, size_t len);
+/* Write all of buf to fd; keeps errno. False: some of it could not be written. */
+bool platform_write(int fd, const char *buf, size_t len);
 
 /* The process's environment, or NULL: not there yet. Empty in setuid programs. */
 char **platform_environ(void);

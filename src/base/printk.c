@@ -7,8 +7,8 @@ enum { STDERR = 2, DIGITS = 20 };
 
 void seq_flush(struct seq_file *m)
 {
-	if (m->len)
-		platform_write(m->fd, m->buf, m->len);
+	if (m->len && !platform_write(m->fd, m->buf, m->len))
+		m->failed = true;
 	m->len = 0;
 }
 
@@ -27,7 +27,7 @@ void seq_puts(struct seq_file *m, const char *s)
 
 /* How a conversion is to be laid out: "%-6lu" is left, width 6. */
 struct layout {
-	bool left, zero, alt;
+	bool left, alt;
 	int width;
 };
 
@@ -35,7 +35,7 @@ static void put_padded(struct seq_file *m, const char *s, int len, const struct 
 {
 	if (!l->left)
 		for (int i = len; i < l->width; i++)
-			seq_putc(m, l->zero ? '0' : ' ');
+			seq_putc(m, ' ');
 	for (int i = 0; i < len; i++)
 		seq_putc(m, s[i]);
 	if (l->left)
@@ -62,22 +62,16 @@ static void put_number(struct seq_file *m, unsigned long v, unsigned int base, b
 	put_padded(m, digits + i, (int)sizeof(digits) - i, l);
 }
 
-static const char *parse_layout(const char *f, struct layout *l, va_list *ap)
+static const char *parse_layout(const char *f, struct layout *l)
 {
 	*l = (struct layout){ 0 };
 	for (;; f++) {
 		if (*f == '-')
 			l->left = true;
-		else if (*f == '0')
-			l->zero = true;
 		else if (*f == '#')
 			l->alt = true;
 		else
 			break;
-	}
-	if (*f == '*') {
-		l->width = va_arg(*ap, int);
-		return f + 1;
 	}
 	for (; *f >= '0' && *f <= '9'; f++)
 		l->width = l->width * 10 + (*f - '0');
@@ -133,7 +127,7 @@ void seq_vprintf(struct seq_file *m, const char *f, va_list args)
 			seq_putc(m, *f);
 			continue;
 		}
-		f = parse_layout(f + 1, &l, &ap);
+		f = parse_layout(f + 1, &l);
 		for (; *f == 'l' || *f == 'z'; f++)
 			is_long = true;
 		if (!*f)

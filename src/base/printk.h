@@ -3,8 +3,8 @@
  * printk.h - text without stdio: stdio may call malloc.
  *
  * A seq_file (the kernel's word for a file that is generated) collects text in a small buffer on the
- * caller's stack and hands it on with write(2). Conversions: %s %c %d %u %x %p %%, with - # 0, width, *, and
- * the length modifiers l and z.
+ * caller's stack and hands it on with write(2). Conversions: %s %c %d %u %x %p %%, with -, #, a
+ * width, and the length modifiers l and z.
  */
 #pragma once
 
@@ -15,6 +15,7 @@
 struct seq_file {
 	int fd;
 	unsigned int len;
+	bool failed; /* some of the text could not be written */
 	char buf[1000];
 };
 
@@ -22,6 +23,7 @@ static inline void seq_open(struct seq_file *m, int fd)
 {
 	m->fd = fd;
 	m->len = 0;
+	m->failed = false;
 }
 
 void seq_putc(struct seq_file *m, char c);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -125,22 +126,29 @@ void *os_remap(void *addr, size_t old_size, size_t new_size)
 	return p;
 }
 
+/*
+ * Moved to where the kernel likes, then grown: one mapping, which mremap can grow again. Where the
+ * growth fails the bytes are copied back, since an address that was given up may be another thread's by now.
+ */
 void *os_move_out(void *src, size_t size, size_t new_size)
 {
 	int saved = errno;
-	void *dst, *p;
+	void *p, *q;
 
-	dst = map(new_size, PROT_READ | PROT_WRITE);
-	if (!dst)
-		return NULL;
-	p = mremap(src, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, dst);
+	p = mremap(src, size, size, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
 	counter_add(os_stats.mremap, 1);
 	if (p == MAP_FAILED) {
-		os_unmap(dst, new_size);
-		dst = NULL;
+		errno = saved;
+		return NULL;
+	}
+	counter_add(os_stats.mapped, size);
+	q = os_remap(p, size, new_size);
+	if (!q) {
+		memcpy(src, p, size);
+		os_unmap(p, size);
 	}
 	errno = saved;
-	return dst;
+	return q;
 }
 
 size_t os_resident(void)

@@ -34,7 +34,7 @@ void platform_yield(void)
 	sched_yield();
 }
 
-void platform_write(int fd, const char *buf, size_t len)
+bool platform_write(int fd, const char *buf, size_t len)
 {
 	int saved = errno;
 
@@ -49,6 +49,7 @@ void platform_write(int fd, const char *buf, size_t len)
 		len -= (size_t)n;
 	}
 	errno = saved;
+	return !len;
 }
 
 char **platform_environ(void)

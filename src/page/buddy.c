@@ -8,27 +8,40 @@
 #include "base/bug.h"
 #include "page/zone.h"
 
-/* Does a free block hold memory? Either its frames may, or a populated huge page around them does. */
-bool block_resident(const struct region *r, u32 index, u32 n)
+/* What a free block holds, and with that its kind. */
+static enum block_kind classify(struct page *page, unsigned int order)
 {
-	u32 first = index >> HUGE_ORDER, last = (index + n - 1) >> HUGE_ORDER;
-	u32 huge = r->huge >> first;
+	struct region *r = region_of(page);
+	u32 index = page_index(page), h = index >> HUGE_ORDER;
 
-	if (last - first < 31)
-		huge &= (2u << (last - first)) - 1;
-	return huge || bitmap_any(r->dirty, index, n);
+	if (order < HUGE_ORDER && r->huge >> h & 1)
+		return BLOCK_HUGE;
+	if (order <= HUGE_ORDER || !r->huge) {
+		page->resident = order == HUGE_ORDER && r->huge >> h & 1 ?
+					 FRAMES_PER_HUGE :
+					 bitmap_weight(r->dirty, index, 1u << order);
+		return page->resident ? BLOCK_DIRTY : BLOCK_CLEAN;
+	}
+	page->resident = 0;
+	for (u32 i = index; i < index + (1u << order); i += FRAMES_PER_HUGE)
+		page->resident += r->huge >> (i >> HUGE_ORDER) & 1 ?
+					  FRAMES_PER_HUGE :
+					  bitmap_weight(r->dirty, i, FRAMES_PER_HUGE);
+	return page->resident ? BLOCK_DIRTY : BLOCK_CLEAN;
 }
 
-static void free_area_add(struct zone *z, struct page *page, unsigned int order, bool resident)
+static void free_area_add(struct zone *z, struct page *page, unsigned int order)
 {
 	struct free_area *area = &z->free_area[order];
 
 	page->type = PAGE_BUDDY;
 	page->order = (u8)order;
-	page->resident = resident;
-	hlist_add_head(&page->link, &area->list[resident]);
+	page->kind = classify(page, order);
+	hlist_add_head(&page->link, &area->list[page->kind]);
 	area->nr++;
 	z->nr_free += 1ul << order;
+	if (page->kind == BLOCK_DIRTY)
+		z->nr_dirty += page->resident;
 }
 
 static void free_area_del(struct zone *z, struct page *page)
@@ -38,6 +51,8 @@ static void free_area_del(struct zone *z, struct page *page)
 	page->type = PAGE_NONE;
 	z->free_area[page->order].nr--;
 	z->nr_free -= 1ul << page->order;
+	if (page->kind == BLOCK_DIRTY)
+		z->nr_dirty -= page->resident;
 }
 
 void buddy_isolate(struct zone *z, struct page *page)
@@ -45,7 +60,7 @@ void buddy_isolate(struct zone *z, struct page *page)
 	free_area_del(z, page);
 }
 
-void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order, bool resident)
+void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order)
 {
 	VM_BUG_ON(index & ((1u << order) - 1));
 	VM_BUG_ON(r->page[index].type != PAGE_NONE);
@@ -54,12 +69,11 @@ void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order,
 
 		if (buddy->type != PAGE_BUDDY || buddy->order != order)
 			break;
-		resident |= buddy->resident;
 		free_area_del(z, buddy);
 		index &= ~(1u << order);
 		order++;
 	}
-	free_area_add(z, &r->page[index], order, resident);
+	free_area_add(z, &r->page[index], order);
 }
 
 /* Any run of frames, as the largest aligned blocks that it holds. */
@@ -70,43 +84,44 @@ void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n)
 
 		if (index)
 			order = min(order, __ffs(index));
-		buddy_free(z, r, index, order, block_resident(r, index, 1u << order));
+		buddy_free(z, r, index, order);
 		index += 1u << order;
 		n -= 1u << order;
 	}
 }
 
-/* Keeps the lower half until the block has the order that is wanted. */
-static void expand(struct zone *z, struct region *r, u32 index, unsigned int from, unsigned int to)
-{
-	while (from > to) {
-		u32 half = 1u << --from;
-
-		free_area_add(z, &r->page[index + half], from,
-			      block_resident(r, index + half, half));
-	}
-}
-
 /*
- * A block of 2^order frames; *found is the order of the free block that it came from. Resident blocks
- * go first; among clean ones the smallest that fits.
+ * Takes a free block of at least 2^order frames: the smallest of the first kind that has one, huge before
+ * dirty before clean.
  */
-struct page *buddy_alloc(struct zone *z, unsigned int order, unsigned int *found)
+struct page *buddy_find(struct zone *z, unsigned int order, unsigned int *found)
 {
-	for (int resident = 1; resident >= 0; resident--) {
+	for (int kind = NR_KINDS - 1; kind >= 0; kind--) {
 		for (unsigned int o = order; o <= MAX_ORDER; o++) {
-			struct page *page = hlist_first_entry(&z->free_area[o].list[resident],
+			struct page *page = hlist_first_entry(&z->free_area[o].list[kind],
 							      struct page, link);
 
 			if (!page)
 				continue;
 			free_area_del(z, page);
-			expand(z, region_of(page), page_index(page), o, order);
 			*found = o;
 			return page;
 		}
 	}
 	return NULL;
+}
+
+/* Of a block that was found, keeps the lower half until it has the order that is wanted. */
+void buddy_expand(struct zone *z, struct page *page, unsigned int found, unsigned int order)
+{
+	struct region *r = region_of(page);
+	u32 index = page_index(page);
+
+	while (found > order) {
+		u32 half = 1u << --found;
+
+		free_area_add(z, &r->page[index + half], found);
+	}
 }
 
 /* The free block that frame `index` lies in, or NULL. */

@@ -9,6 +9,7 @@
 
 static const size_t BUDDY_MAX = 4 * MIB;
 
+/* size <= REGION_SIZE. */
 static u32 frames_for(size_t size)
 {
 	return (u32)DIV_ROUND_UP(size, FRAME_SIZE);
@@ -81,9 +82,14 @@ void *large_alloc(struct zone *z, size_t size, size_t align, bool zero)
 bool large_free(void *p)
 {
 	struct page *page = large_page(p);
+	u8 large = PAGE_LARGE;
 
 	if (!page)
 		return vfree(p);
+	/* Of two threads that free it at once, one is wrong and must find out. */
+	if (!__atomic_compare_exchange_n(&page->type, &large, PAGE_NONE, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_RELAXED))
+		return false;
 	zone_free(node_zone(region_of(page)->nid), page, page->frames, false);
 	return true;
 }
@@ -98,19 +104,23 @@ size_t large_size(const void *p)
 static void *resize_frames(struct page *page, void *p, size_t size)
 {
 	struct zone *z = node_zone(region_of(page)->nid);
-	u32 old = page->frames, n = frames_for(size);
+	u32 old = page->frames, n;
 	bool clean;
 	void *q;
 
-	if (n <= old) {
-		page->frames = n;
-		if (n < old)
+	if (size <= REGION_SIZE) {
+		n = frames_for(size);
+		if (n < old) {
+			page->frames = n;
 			zone_free(z, page + n, old - n, false);
-		return p;
-	}
-	if (n <= FRAMES_PER_REGION && zone_extend(z, page + old, n - old, &clean)) {
-		page->frames = n;
-		return p;
+			return p;
+		}
+		if (n == old)
+			return p;
+		if (zone_extend(z, page + old, n - old, &clean)) {
+			page->frames = n;
+			return p;
+		}
 	}
 	q = vmalloc_from(p, (size_t)old << FRAME_SHIFT, size);
 	if (q)

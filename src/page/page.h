@@ -63,7 +63,7 @@ struct page {
 	union {
 		u32 frames; /* large */
 		u32 head; /* tail: frames back to the slab's first */
-		u32 resident; /* buddy: on the list of blocks that hold memory already */
+		u32 kind; /* buddy: enum block_kind, the list it is on */
 		u32 clean; /* pcp: reads as zero */
 		struct {
 			u16 inuse; /* slab: objects that are not in its bitmap */
@@ -71,7 +71,10 @@ struct page {
 			u8 fresh; /* slab: objects from this index on were never handed out */
 		};
 	};
-	unsigned long map; /* slab: bitmap of free objects, its first word */
+	union {
+		unsigned long map; /* slab: bitmap of free objects, its first word */
+		unsigned long resident; /* buddy: frames that hold memory */
+	};
 	struct hlist_node link; /* buddy, pcp, slab: the list it is on */
 };
 

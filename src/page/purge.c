@@ -6,7 +6,8 @@
  * (taken off the free lists, nobody else can see it), given back, and freed again as clean.
  *
  * Largest blocks first: one long call costs a quarter of many short ones, and small free blocks are the
- * next to be used. A huge page that is partly in use is left alone unless the caller says `tear`.
+ * next to be used. What is free of a huge page that is partly in use (BLOCK_HUGE) is left alone unless the
+ * caller says `tear`: then the page ceases to be huge, and its free parts are dirty blocks.
  */
 #include "base/bug.h"
 #include "os/mem.h"
@@ -26,7 +27,50 @@ static char *frame_address(const struct region *r, u32 index)
 	return (char *)(r->base + ((uintptr_t)index << FRAME_SHIFT));
 }
 
-/* Takes resident blocks of one order until there are `frames` dirty ones. Zone lock held. */
+/*
+ * The 2 MiB around a block cease to be a huge page; without the advice khugepaged will not put back what
+ * is given. All of it was populated, so every free frame of it is dirty now. Zone lock held.
+ */
+static bool tear_huge(struct zone *z, struct page *page)
+{
+	struct region *r = region_of(page);
+	u32 h = page_index(page) >> HUGE_ORDER, end = (h + 1) << HUGE_ORDER, bit = 1u << h;
+
+	if (!os_hugepage(frame_address(r, h << HUGE_ORDER), HUGE_SIZE, false))
+		return false;
+	z->nr_huge--;
+	r->advised &= ~bit;
+	r->huge &= ~bit;
+	r->torn |= bit;
+	for (u32 i = h << HUGE_ORDER; i < end; i++) {
+		struct page *block = &r->page[i];
+		unsigned int order = block->order;
+
+		if (block->type != PAGE_BUDDY)
+			continue;
+		buddy_isolate(z, block);
+		bitmap_set(r->dirty, i, 1u << order);
+		buddy_free(z, r, i, order);
+		i += (1u << order) - 1;
+	}
+	return true;
+}
+
+static void tear_all(struct zone *z)
+{
+	lock(&z->lock, RANK_ZONE);
+	for (unsigned int order = 0; order < HUGE_ORDER; order++) {
+		struct hlist_head *list = &z->free_area[order].list[BLOCK_HUGE];
+		struct page *page;
+
+		while ((page = hlist_first_entry(list, struct page, link)))
+			if (!tear_huge(z, page))
+				break;
+	}
+	unlock(&z->lock, RANK_ZONE);
+}
+
+/* Takes dirty blocks of one order until there are `frames` frames of memory. Zone lock held. */
 static void isolate(struct zone *z, unsigned int order, unsigned long frames, struct batch *b)
 {
 	unsigned long sum = 0;
@@ -34,12 +78,12 @@ static void isolate(struct zone *z, unsigned int order, unsigned long frames, st
 	b->n = 0;
 	while (b->n < BATCH && sum < frames) {
 		struct page *page =
-			hlist_first_entry(&z->free_area[order].list[1], struct page, link);
+			hlist_first_entry(&z->free_area[order].list[BLOCK_DIRTY], struct page, link);
 
 		if (!page)
 			break;
 		buddy_isolate(z, page);
-		sum += max(bitmap_weight(region_of(page)->dirty, page_index(page), 1u << order), 1u);
+		sum += page->resident;
 		b->page[b->n++] = page;
 	}
 }
@@ -65,49 +109,37 @@ static bool purge_runs(struct region *r, u32 index, u32 n)
 	return ok;
 }
 
-/* Returns false where the block keeps its memory. The block is ours: no lock. */
-static bool purge_block(struct page *page, unsigned int order, bool tear)
+/* The bits of the 2 MiB blocks that a block of HUGE_ORDER or more covers. */
+static u32 huge_mask(u32 index, unsigned int order)
+{
+	return (~0u >> (32 - (1u << (order - HUGE_ORDER)))) << (index >> HUGE_ORDER);
+}
+
+/* False: the system would not take it. The block is isolated: no lock. */
+static bool purge_block(struct page *page, unsigned int order)
 {
 	struct region *r = region_of(page);
-	u32 index = page_index(page), bit = 1u << (index >> HUGE_ORDER);
+	u32 index = page_index(page);
 
-	if (order >= HUGE_ORDER) {
-		if (r->huge >> (index >> HUGE_ORDER) & (~0u >> (32 - min(1u << (order - HUGE_ORDER), 32u))))
-			return os_purge(frame_address(r, index), FRAME_SIZE << order);
-		return purge_runs(r, index, 1u << order);
-	}
-	if (r->advised & bit) {
-		if (!tear || !bitmap_any(r->dirty, index, 1u << order))
-			return false;
-		/* Without this khugepaged would put the memory back that we give. */
-		os_hugepage((void *)(r->base + (index >> HUGE_ORDER) * HUGE_SIZE), HUGE_SIZE, false);
-	}
+	if (order >= HUGE_ORDER && r->huge & huge_mask(index, order))
+		return os_purge(frame_address(r, index), FRAME_SIZE << order);
 	return purge_runs(r, index, 1u << order);
 }
 
-/* Notes under the zone lock what purge_block did; returns the dirty frames that are gone. */
+/* Notes under the zone lock what purge_block did; returns the frames that are gone. */
 static unsigned long account(struct zone *z, struct page *page, unsigned int order)
 {
 	struct region *r = region_of(page);
-	u32 index = page_index(page), first = index >> HUGE_ORDER;
-	unsigned long gone = bitmap_weight(r->dirty, index, 1u << order);
+	u32 index = page_index(page), mask;
 
 	bitmap_clear(r->dirty, index, 1u << order);
-	z->nr_dirty -= gone;
 	if (order >= HUGE_ORDER) {
-		u32 blocks = 1u << (order - HUGE_ORDER);
-		u32 mask = (~0u >> (32 - blocks)) << first;
-
+		mask = huge_mask(index, order);
 		z->nr_huge -= (unsigned long)__builtin_popcount(r->huge & mask);
 		r->huge &= ~mask;
 		r->torn &= ~mask;
-	} else if (r->advised >> first & 1) {
-		z->nr_huge -= r->huge >> first & 1;
-		r->advised &= ~(1u << first);
-		r->huge &= ~(1u << first);
-		r->torn |= 1u << first;
 	}
-	return gone;
+	return page->resident;
 }
 
 /*
@@ -118,24 +150,23 @@ static bool release_region(struct zone *z, struct page *page)
 {
 	struct region *r = region_of(page);
 
-	if (z->nr_regions <= 1 || r->frames != FRAMES_PER_REGION ||
-	    !os_unmap((void *)r->base, REGION_SIZE))
+	if (z->nr_regions <= 1 || r->frames != FRAMES_PER_REGION || !region_put(r))
 		return false;
 	hlist_del_init(&r->link);
 	z->nr_regions--;
 	z->nr_present -= FRAMES_PER_REGION;
-	region_put(r);
+	os_unmap(r, REGION_META_SIZE);
 	return true;
 }
 
 /* Gives back and frees what can be; the rest moves to the front of the batch. */
-static unsigned long purge_batch(struct zone *z, unsigned int order, bool tear, struct batch *b)
+static unsigned long purge_batch(struct zone *z, unsigned int order, struct batch *b)
 {
 	unsigned long gone = 0;
 	u32 kept = 0;
 
 	for (u32 i = 0; i < b->n; i++)
-		b->kept[i] = !purge_block(b->page[i], order, tear);
+		b->kept[i] = !purge_block(b->page[i], order);
 	lock(&z->lock, RANK_ZONE);
 	for (u32 i = 0; i < b->n; i++) {
 		if (b->kept[i]) {
@@ -152,10 +183,10 @@ static unsigned long purge_batch(struct zone *z, unsigned int order, bool tear, 
 }
 
 /*
- * Blocks that keep their memory would come off the list again and again: they stay isolated, chained by
- * their links, until the order is done.
+ * Blocks whose memory the system refuses would come off the list again and again: they stay isolated,
+ * chained by their links, until the order is done.
  */
-static unsigned long purge_order(struct zone *z, unsigned int order, unsigned long target, bool tear)
+static unsigned long purge_order(struct zone *z, unsigned int order, unsigned long target)
 {
 	struct hlist_head kept = { NULL };
 	unsigned long gone = 0;
@@ -168,7 +199,7 @@ static unsigned long purge_order(struct zone *z, unsigned int order, unsigned lo
 		unlock(&z->lock, RANK_ZONE);
 		if (!b.n)
 			break;
-		gone += purge_batch(z, order, tear, &b);
+		gone += purge_batch(z, order, &b);
 		for (u32 i = 0; i < b.n; i++)
 			hlist_add_head(&b.page[i]->link, &kept);
 	} while (gone < target);
@@ -189,7 +220,7 @@ static void release_clean_regions(struct zone *z)
 
 	lock(&z->lock, RANK_ZONE);
 	while (z->nr_regions > 1 &&
-	       (page = hlist_first_entry(&z->free_area[MAX_ORDER].list[0], struct page, link))) {
+	       (page = hlist_first_entry(&z->free_area[MAX_ORDER].list[BLOCK_CLEAN], struct page, link))) {
 		buddy_isolate(z, page);
 		if (!release_region(z, page)) {
 			buddy_free_range(z, region_of(page), 0, FRAMES_PER_REGION);
@@ -204,8 +235,10 @@ unsigned long zone_purge(struct zone *z, unsigned long target, bool tear)
 	int smallest = (int)ilog2(os_page_size() >> FRAME_SHIFT);
 	unsigned long gone = 0;
 
+	if (tear)
+		tear_all(z);
 	for (int order = MAX_ORDER; order >= smallest && gone < target; order--)
-		gone += purge_order(z, (unsigned int)order, target - gone, tear);
+		gone += purge_order(z, (unsigned int)order, target - gone);
 	release_clean_regions(z);
 	return gone;
 }

@@ -44,18 +44,27 @@ struct region *region_get(uintptr_t addr, u32 nid)
 	return r;
 }
 
-void region_put(struct region *r)
+/*
+ * Forgotten before it is unmapped: the address may be another mapping's the moment after, and a
+ * look-up there must not find the region.
+ */
+bool region_put(struct region *r)
 {
-	struct mem_section *s = section_of(r->base);
+	struct region **slot =
+		&section_of(r->base)->region[(r->base >> REGION_SHIFT) % REGIONS_PER_SECTION];
 	u16 *classes = class_of(r->base);
 
 	lock(&section_lock, RANK_SECTION);
-	WRITE_ONCE(s->region[(r->base >> REGION_SHIFT) % REGIONS_PER_SECTION], NULL);
+	WRITE_ONCE(*slot, NULL);
+	if (!os_unmap((void *)r->base, REGION_SIZE)) {
+		__atomic_store_n(slot, r, __ATOMIC_RELEASE);
+		r = NULL;
+	}
 	unlock(&section_lock, RANK_SECTION);
 	/* Every entry is 0 already: the purge changes what is resident, not what is read. */
-	if (FRAMES_PER_REGION * sizeof(*classes) % os_page_size() == 0)
+	if (r && FRAMES_PER_REGION * sizeof(*classes) % os_page_size() == 0)
 		os_purge(classes, FRAMES_PER_REGION * sizeof(*classes));
-	os_unmap(r, REGION_META_SIZE);
+	return r;
 }
 
 size_t section_resident(void)

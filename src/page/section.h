@@ -19,8 +19,11 @@ extern struct lock section_lock;
  */
 struct region *region_get(uintptr_t addr, u32 nid);
 
-/* Forgets a region none of whose frames is in use and gives its metadata back. Under its zone lock. */
-void region_put(struct region *r);
+/*
+ * Unmaps a whole region none of whose frames is in use and forgets it; the caller unmaps its metadata.
+ * False: the kernel would not, all is as it was. Under its zone lock.
+ */
+bool region_put(struct region *r);
 
 /* Resident bytes of sections' and regions' metadata as the kernel counts them. Slow: for a dump. */
 size_t section_resident(void);

@@ -47,20 +47,21 @@ static bool add_region(struct zone *z)
 static bool add_piece(struct zone *z, size_t wanted)
 {
 	size_t size;
-	uintptr_t p = 0, end;
+	uintptr_t p = 0, start, end;
 
 	for (size = REGION_SIZE / 2; size >= max(2 * wanted, MIN_PIECE); size /= 2)
 		if ((p = (uintptr_t)os_map(size)))
 			break;
 	if (!p)
 		return false;
+	start = p;
 	for (end = p + size; p < end;) {
 		uintptr_t next = min(ALIGN_DOWN(p, REGION_SIZE) + REGION_SIZE, end);
 		struct region *r = region_get(p, z->nid);
 
 		if (!r || r->nid != z->nid) {
 			os_unmap((void *)p, end - p);
-			return false;
+			return p != start;
 		}
 		add_frames(z, r, (u32)(p >> FRAME_SHIFT) % FRAMES_PER_REGION,
 			   (u32)((next - p) >> FRAME_SHIFT), true);
@@ -105,7 +106,8 @@ static bool commit(struct zone *z, struct region *r, u32 end)
 }
 
 /*
- * A clean block of 2 MiB or more is about to be carved: ask for huge pages before its first touch. One
+ * A free block of 2 MiB or more is about to be carved: ask for huge pages before its first touch, if the
+ * heap wants them. A mapping that carries the advice from before will be populated whole in any case. One
  * from which memory went back stays as it is until the whole 2 MiB is free (`torn`).
  */
 static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
@@ -119,7 +121,7 @@ static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
 		    bitmap_any(r->dirty, h << HUGE_ORDER, FRAMES_PER_HUGE))
 			continue;
 		if (!(r->advised & bit)) {
-			if (!os_hugepage((void *)(r->base + h * HUGE_SIZE), HUGE_SIZE, true))
+			if (!huge_wanted(z) || !os_hugepage((void *)(r->base + h * HUGE_SIZE), HUGE_SIZE, true))
 				return;
 			r->advised |= bit;
 		}
@@ -132,7 +134,7 @@ static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
 static struct page *take_block(struct zone *z, u32 n, unsigned int order, bool *clean)
 {
 	unsigned int found;
-	struct page *page = buddy_alloc(z, order, &found);
+	struct page *page = buddy_find(z, order, &found);
 	struct region *r;
 	u32 index, dirty;
 
@@ -140,8 +142,9 @@ static struct page *take_block(struct zone *z, u32 n, unsigned int order, bool *
 		return NULL;
 	r = region_of(page);
 	index = page_index(page);
-	if (found >= HUGE_ORDER && huge_wanted(z) && r->frames == FRAMES_PER_REGION)
+	if (found >= HUGE_ORDER && r->frames == FRAMES_PER_REGION)
 		ask_huge(z, r, index, n);
+	buddy_expand(z, page, found, order);
 	if (unlikely(!commit(z, r, index + n))) {
 		buddy_free_range(z, r, index, 1u << order);
 		return NULL;
@@ -149,10 +152,18 @@ static struct page *take_block(struct zone *z, u32 n, unsigned int order, bool *
 	if (n < 1u << order)
 		buddy_free_range(z, r, index + n, (1u << order) - n);
 	dirty = bitmap_weight(r->dirty, index, n);
-	z->nr_dirty -= dirty;
 	z->nr_reused += dirty;
 	*clean = !dirty;
 	return page;
+}
+
+/* Was it for want of frames, or of memory to commit them, that take_block failed? */
+static bool has_block(const struct zone *z, unsigned int order)
+{
+	while (order <= MAX_ORDER)
+		if (z->free_area[order++].nr)
+			return true;
+	return false;
 }
 
 struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *clean)
@@ -164,7 +175,8 @@ struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *c
 		return NULL;
 	lock(&z->lock, RANK_ZONE);
 	page = take_block(z, n, order, clean);
-	if (unlikely(!page) && (add_region(z) || add_piece(z, (size_t)FRAME_SIZE << order)))
+	if (unlikely(!page) && !has_block(z, order) &&
+	    (add_region(z) || add_piece(z, (size_t)FRAME_SIZE << order)))
 		page = take_block(z, n, order, clean);
 	unlock(&z->lock, RANK_ZONE);
 	return page;
@@ -190,7 +202,6 @@ void zone_free(struct zone *z, struct page *page, u32 n, bool clean)
 	page->type = PAGE_NONE;
 	if (!clean)
 		bitmap_set(r->dirty, index, n);
-	z->nr_dirty += clean ? bitmap_weight(r->dirty, index, n) : n;
 	buddy_free_range(z, r, index, n);
 	unlock(&z->lock, RANK_ZONE);
 }
@@ -209,7 +220,6 @@ bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean)
 	}
 	if (ok) {
 		dirty = bitmap_weight(r->dirty, index, n);
-		z->nr_dirty -= dirty;
 		z->nr_reused += dirty;
 		*clean = !dirty;
 	}

@@ -2,12 +2,13 @@
 /*
  * zone.h - the page frames of one node: buddy, regions, what is resident.
  *
- * Free blocks of 2^order frames lie on free_area[order], in two lists: those that hold memory already
- * (resident), and clean ones. Allocation takes resident blocks first, of whatever order, so that the heap
- * touches new memory last.
+ * Free blocks of 2^order frames lie on free_area[order], in a list for each kind (enum block_kind).
+ * Allocation takes blocks that hold memory first, of whatever order, so that the heap touches new memory
+ * last; giving back takes dirty blocks alone.
  *
  *	nr_free  = sum over orders of nr(order) * 2^order
- *	nr_dirty = dirty bits of free frames <= nr_free
+ *	nr_dirty = sum over blocks on BLOCK_DIRTY lists of page->resident
+ *	page->resident = 512 for each populated huge page in the block + dirty bits elsewhere
  *	a frame's dirty bit is 0 and the frame is free  =>  it reads as zero
  *	two free buddies of one order do not exist: they are one block of the next
  *
@@ -23,8 +24,15 @@
 #include "os/topology.h"
 #include "page/page.h"
 
+enum block_kind {
+	BLOCK_CLEAN, /* holds no memory */
+	BLOCK_DIRTY, /* holds memory that can be given back */
+	BLOCK_HUGE, /* part of a populated huge page, whose memory comes back with the whole */
+	NR_KINDS
+};
+
 struct free_area {
-	struct hlist_head list[2]; /* clean, resident */
+	struct hlist_head list[NR_KINDS];
 	unsigned long nr;
 };
 
@@ -70,9 +78,9 @@ bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean);
 unsigned long zone_purge(struct zone *z, unsigned long target, bool tear);
 
 /* The buddy alone (page/buddy.c), under the zone lock. */
-struct page *buddy_alloc(struct zone *z, unsigned int order, unsigned int *found);
-void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order, bool resident);
+struct page *buddy_find(struct zone *z, unsigned int order, unsigned int *found);
+void buddy_expand(struct zone *z, struct page *page, unsigned int found, unsigned int order);
+void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order);
 void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n);
 bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n);
 void buddy_isolate(struct zone *z, struct page *page);
-bool block_resident(const struct region *r, u32 index, u32 n);

@@ -4,7 +4,7 @@
 #include "page/vmalloc.h"
 #include "reclaim/reclaim.h"
 
-enum { STEP_MS = 50 };
+enum { STEP_MS = 50, REFUSED_MS = 1000 };
 
 struct lock reclaim_lock;
 
@@ -14,7 +14,8 @@ static struct {
 	u64 demand_ms; /* when there was demand last */
 	size_t reused; /* demand's counter at the last step */
 	size_t demand; /* a step's bytes, falling by a quarter a step */
-	size_t limit;
+	size_t limit; /* as last computed */
+	u64 refused_ms; /* the system takes nothing back (mlockall, seccomp): not before this */
 } decay;
 
 static size_t zone_dirty(void)
@@ -42,13 +43,14 @@ size_t reclaim_dirty(void)
 }
 
 /* Oldest areas first: what is unmapped is the address space that nobody may ever want again. */
-static void purge(size_t bytes, u64 now)
+static size_t purge(size_t bytes, u64 now)
 {
 	size_t gone = vm_purge(bytes, now);
 
 	for (u32 nid = 0; nid < MAX_NUMNODES && gone < bytes; nid++)
 		gone += zone_purge(node_zone(nid), DIV_ROUND_UP(bytes - gone, FRAME_SIZE), false)
 			<< FRAME_SHIFT;
+	return gone;
 }
 
 static void step(u64 now)
@@ -81,7 +83,7 @@ void reclaim_tick(struct kmem_percpu *c)
 
 	if (c)
 		sheaf_age(c, now);
-	if (dirty <= options.dirty_min && now < READ_ONCE(decay.next_ms))
+	if (dirty <= READ_ONCE(decay.limit) && now < READ_ONCE(decay.next_ms))
 		return;
 	if (!lock_try(&reclaim_lock, RANK_RECLAIM))
 		return;
@@ -90,8 +92,9 @@ void reclaim_tick(struct kmem_percpu *c)
 	if (now >= decay.next_ms)
 		step(now);
 	limit = dirty_limit(now);
+	WRITE_ONCE(decay.limit, limit);
 	/* A quarter more than must be: few long calls instead of many short ones. */
-	if (dirty > limit)
-		purge(dirty - limit + limit / 4, now + 1);
+	if (dirty > limit && now >= decay.refused_ms && !purge(dirty - limit + limit / 4, now + 1))
+		decay.refused_ms = now + REFUSED_MS;
 	unlock(&reclaim_lock, RANK_RECLAIM);
 }

@@ -9,9 +9,10 @@
  *	age	no demand for decay_ms: everything goes
  *
  * Both are looked at on slow paths. Nothing below this room knows it: a failing allocation returns failure
- * upward, and the entry layer calls reclaim_direct and tries again.
+ * upward, and the entry layer calls reclaim_all and tries again.
  *
- * Lock: reclaim_lock is only tried, so that one thread at a time gives back and nobody waits.
+ * Lock: reclaim_lock; one thread at a time gives back. A tick only tries it; reclaim_all waits, since
+ * what another is just giving back may be what the caller needs.
  */
 #pragma once
 

@@ -9,6 +9,7 @@ size_t reclaim_all(struct kmem_percpu *c, bool tear)
 	struct page_source src = percpu_pages(c);
 	size_t gone;
 
+	lock(&reclaim_lock, RANK_RECLAIM);
 	if (c)
 		sheaf_flush_all(c);
 	for (u32 id = 1; id < NR_CACHES; id++) {
@@ -16,9 +17,10 @@ size_t reclaim_all(struct kmem_percpu *c, bool tear)
 		slab_shrink(id, src);
 	}
 	if (c)
-		pcp_drain(&c->pcp);
+		percpu_drain_pages(c);
 	gone = vm_purge(SIZE_MAX, UINT64_MAX);
 	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
 		gone += zone_purge(node_zone(nid), ~0ul, tear) << FRAME_SHIFT;
+	unlock(&reclaim_lock, RANK_RECLAIM);
 	return gone;
 }

@@ -30,5 +30,8 @@ bool barn_put(u32 id, struct slab_sheaf *sheaf);
 /* Returns all objects to their slabs. */
 void barn_drain(u32 id, struct page_source src);
 
+/* Reports bad pointers (sheaf_verify). */
+u32 barn_verify(u32 id);
+
 bool barn_holds(u32 id, const void *p);
 unsigned long barn_objects(u32 id);

@@ -6,7 +6,8 @@
  *		slabs, a batch under one lock
  *	full	the spare if it is empty; else the spare goes to the barn, or its objects to the slabs
  *
- * Capacity starts at what fits a frame and doubles with every trip beyond the spare, up to 254 objects
+ * (A sheaf from the barn may be larger than what this thread would make: bounds are kept when it
+ * leaves the thread again.) Capacity starts at what fits a frame and doubles with every trip beyond the spare, up to 254 objects
  * or 64 KiB, as long as all sheaves of the thread stay under their bound in bytes; it halves
  * where a while passes without a miss (sheaf_age).
  *
@@ -65,11 +66,10 @@ static u32 max_capacity(u32 id)
 
 static u32 bytes_allowed(void)
 {
-	size_t total = options.sheaf_bytes;
+	size_t total = min(options.sheaf_bytes, (size_t)UINT32_MAX / 2);
+	u32 n = READ_ONCE(nr_threads);
 
-	if (READ_ONCE(nr_threads) > SHARED_THREADS)
-		total = total * SHARED_THREADS / READ_ONCE(nr_threads);
-	return (u32)min(total, (size_t)UINT32_MAX / 2);
+	return (u32)(n > SHARED_THREADS ? total * SHARED_THREADS / n : total);
 }
 
 /* Sets a cache's capacity if the thread's bound lets it. */
@@ -302,7 +302,7 @@ void sheaf_flush_all(struct kmem_percpu *c)
 	for (u32 id = 1; id < NR_CACHES; id++)
 		if (c->slot[id].base)
 			flush_slot(c, id);
-	pcp_drain(&c->pcp);
+	percpu_drain_pages(c);
 }
 
 /* Half the capacity, no spare, and in the end no sheaf, for a cache that this thread left alone. */
@@ -337,7 +337,14 @@ void sheaf_age(struct kmem_percpu *c, u64 now_ms)
 	}
 }
 
-static u32 verify_objects(void *const *objects, u32 n)
+void percpu_drain_pages(struct kmem_percpu *c)
+{
+	WRITE_ONCE(c->busy, BUSY_PCP);
+	pcp_drain(&c->pcp);
+	WRITE_ONCE(c->busy, 0);
+}
+
+u32 verify_objects(void *const *objects, u32 n)
 {
 	u32 bad = 0;
 
@@ -364,6 +371,7 @@ u32 sheaf_verify(struct kmem_percpu *c)
 			bad += verify_objects(slot->base, (u32)(slot->top - slot->base));
 		if (slot->spare)
 			bad += verify_objects(slot->spare->objects, slot->spare->size);
+		bad += barn_verify(id);
 	}
 	return bad;
 }

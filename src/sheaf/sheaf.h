@@ -41,12 +41,14 @@ struct sheaf_slot {
 
 _Static_assert(sizeof(struct sheaf_slot) == CLASS_UNIT, "the class map holds slot offsets");
 
+enum { BUSY_PCP = NR_CACHES };
+
 struct kmem_percpu {
 	struct sheaf_slot slot[NR_CACHES];
 	u16 capacity[NR_CACHES]; /* of the next sheaf of each cache */
 	u8 misses[NR_CACHES]; /* since the last ageing, up to 255 */
 	u8 exit_rounds; /* of its destructor (init/thread_exit.c) */
-	u16 busy; /* the cache whose slot is being changed, for fork; 0: none */
+	u16 busy; /* the cache whose slot is being changed, for fork; 0: none, BUSY_PCP: page sets */
 	u32 bytes; /* sum of 2 * capacity * size over open caches: what the sheaves may hold */
 	u64 aged_ms;
 	struct per_cpu_pages pcp;
@@ -122,7 +124,8 @@ static __always_inline bool sheaf_free(void *p)
 		return false;
 	object[1] = key;
 	*top = p;
-	forget(slot->top);
+	/* Also an order for the compiler: the object is in the array before top says so (fork). */
+	__asm__("" : "+m"(slot->top) : "m"(*top));
 	slot->top++;
 	return true;
 }
@@ -142,11 +145,15 @@ void sheaf_free_one(u32 id, void *object);
 /* Gives all objects of the thread's sheaves and its page sets back. */
 void sheaf_flush_all(struct kmem_percpu *c);
 
+/* Its page sets alone. */
+void percpu_drain_pages(struct kmem_percpu *c);
+
 /* Sheaves without a miss for a while shrink. Cheap when called too early. */
 void sheaf_age(struct kmem_percpu *c, u64 now_ms);
 
-/* Reports every pointer in the thread's sheaves that is no object of its cache; how many. */
+/* Reports every pointer in the thread's sheaves and the barns that is no object in use; how many. */
 u32 sheaf_verify(struct kmem_percpu *c);
+u32 verify_objects(void *const *objects, u32 n);
 
 struct slab_sheaf *sheaf_new(u32 capacity);
 void sheaf_delete(struct slab_sheaf *sheaf);

@@ -43,21 +43,25 @@ static void give_up_sheaf(u32 id, struct slab_sheaf *sheaf, struct page_source s
 	sheaf_delete(sheaf);
 }
 
-/* `busy`: a slot whose thread was in the middle of changing it; what it holds is lost. */
-static void give_up_sheaves(struct kmem_percpu *c, u32 busy)
+/*
+ * The slot is empty before its sheaves go elsewhere, and busy meanwhile: whoever looks at this thread then
+ * (a child of fork, sheaf_holds) must not find them twice.
+ */
+static void give_up_slot(struct kmem_percpu *c, u32 id)
 {
-	for (u32 id = 1; id < NR_CACHES; id++) {
-		struct sheaf_slot *slot = &c->slot[id];
+	struct sheaf_slot slot = c->slot[id];
+	struct slab_sheaf *sheaf;
 
-		if (!slot->base || id == busy)
-			continue;
-		struct slab_sheaf *sheaf = container_of(slot->base, struct slab_sheaf, objects);
-
-		sheaf->size = (u32)(slot->top - slot->base);
-		give_up_sheaf(id, sheaf, percpu_pages(c));
-		if (slot->spare)
-			give_up_sheaf(id, slot->spare, percpu_pages(c));
-	}
+	if (!slot.base)
+		return;
+	WRITE_ONCE(c->busy, id);
+	c->slot[id] = (struct sheaf_slot){ 0 };
+	sheaf = container_of(slot.base, struct slab_sheaf, objects);
+	sheaf->size = (u32)(slot.top - slot.base);
+	give_up_sheaf(id, sheaf, percpu_pages(c));
+	if (slot.spare)
+		give_up_sheaf(id, slot.spare, percpu_pages(c));
+	WRITE_ONCE(c->busy, 0);
 }
 
 void sheaf_detach(void)
@@ -67,8 +71,9 @@ void sheaf_detach(void)
 	if (!percpu_attached(c))
 		return;
 	this_cpu = &percpu_none[1];
-	give_up_sheaves(c, 0);
-	pcp_drain(&c->pcp);
+	for (u32 id = 1; id < NR_CACHES; id++)
+		give_up_slot(c, id);
+	percpu_drain_pages(c);
 	lock(&threads_lock, RANK_THREADS);
 	hlist_del_init(&c->link);
 	WRITE_ONCE(nr_threads, nr_threads - 1);
@@ -78,7 +83,9 @@ void sheaf_detach(void)
 
 /*
  * The other threads' sheaves are consistent at every instruction but inside a slow path (busy), since top
- * moves after the object is stored and before it is read. Page sets change only under `busy` too.
+ * moves after the object is stored and before it is read (in the order of x86 stores; elsewhere an
+ * object may be lost or the child stopped by a check). What a thread was busy with is lost: a slot's
+ * sheaves, or its page sets.
  */
 void sheaf_after_fork(void)
 {
@@ -86,15 +93,21 @@ void sheaf_after_fork(void)
 
 	for (struct hlist_node *n = threads.first; n; n = next) {
 		struct kmem_percpu *c = hlist_entry(n, struct kmem_percpu, link);
+		u32 busy = c->busy;
 
 		next = n->next;
 		if (c == this_cpu)
 			continue;
 		hlist_del_init(n);
 		nr_threads--;
-		if (!c->busy)
-			pcp_drain(&c->pcp);
-		give_up_sheaves(c, c->busy);
+		/* A slow path may be changing the page sets too. */
+		if (busy)
+			c->pcp = (struct per_cpu_pages){ 0 };
+		for (u32 id = 1; id < NR_CACHES; id++)
+			if (id != busy)
+				give_up_slot(c, id);
+		percpu_drain_pages(c);
+		memblock_free(c, sizeof(*c));
 	}
 }
 

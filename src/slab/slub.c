@@ -246,7 +246,10 @@ void slab_free_batch(u32 id, struct page_source src, void *const *objects, u32 c
 		u32 before = slab ? slab->inuse : 0;
 
 		if (unlikely(!put_object(id, s, slab, p))) {
+			/* Without the lock: a handler of SIGABRT may malloc. */
+			unlock(&n->lock, RANK_NODE);
 			report_free(id, p);
+			lock(&n->lock, RANK_NODE);
 			continue;
 		}
 		n->nr_free++;
@@ -279,11 +282,11 @@ struct object slab_object(const void *p)
 	if (!slab)
 		return o;
 	o.cache = cache_of(slab->cache);
-	if ((const char *)p < slab_start(o.cache, slab))
+	if ((size_t)((const char *)p - slab_start(o.cache, slab)) >=
+	    (size_t)o.cache->objects * o.cache->size)
 		return o;
-	i = object_index(o.cache, slab, p);
-	if (i >= o.cache->objects)
-		return o;
+	/* The inverse is exact for starts of objects; in the last bytes of large ones it may be 1 too high. */
+	i = min(object_index(o.cache, slab, p), o.cache->objects - 1u);
 	o.start = slab_start(o.cache, slab) + (size_t)i * o.cache->size;
 	o.offset = (size_t)((const char *)p - (char *)o.start);
 	if (o.offset)

@@ -39,7 +39,6 @@ static void check_slab(struct page *slab)
 	u16 *classes = class_of((uintptr_t)page_address(slab));
 	u32 nr_free = free_bits(slab, s);
 
-	CHECK(slab->cache > 0 && slab->cache < NR_CACHES, "slab %p", page_address(slab));
 	CHECK(slab->inuse + nr_free == s->objects, "slab %p of %s: %u in use, %u free",
 	      page_address(slab), s->name, slab->inuse, nr_free);
 	CHECK((nr_free == 0) == hlist_unhashed(&slab->link), "slab %p of %s: %u free",
@@ -56,6 +55,11 @@ static void check_slab(struct page *slab)
 	found[slab->cache].free_objects += nr_free;
 }
 
+static bool known_cache(const struct page *slab)
+{
+	return slab->cache > 0 && slab->cache < NR_CACHES;
+}
+
 /* Frames that the head at `index` speaks for. */
 static u32 head_frames(struct region *r, u32 index)
 {
@@ -66,9 +70,9 @@ static u32 head_frames(struct region *r, u32 index)
 	case PAGE_PCP:
 		return 1u << page->order;
 	case PAGE_LARGE:
-		return page->frames;
+		return max(page->frames, 1u);
 	case PAGE_SLAB:
-		return cache_of(page->cache)->frames;
+		return known_cache(page) ? cache_of(page->cache)->frames : 1;
 	default:
 		return 1; /* absent from a partial region, or in somebody's hands */
 	}
@@ -82,7 +86,9 @@ static void check_region(struct zone *z, struct region *r, unsigned long *free_f
 		u32 n = head_frames(r, i);
 
 		CHECK(page->type != PAGE_TAIL, "frame %u of region %#lx", i, r->base);
-		if (page->type == PAGE_SLAB)
+		CHECK(page->type != PAGE_SLAB || known_cache(page), "frame %u of region %#lx", i,
+		      r->base);
+		if (page->type == PAGE_SLAB && known_cache(page))
 			check_slab(page);
 		if (page->type != PAGE_BUDDY)
 			continue;
@@ -94,7 +100,13 @@ static void check_region(struct zone *z, struct region *r, unsigned long *free_f
 			CHECK(!*class_of(r->base + ((uintptr_t)(i + f) << FRAME_SHIFT)),
 			      "free frame %u of region %#lx has a class", i + f, r->base);
 		*free_frames += n;
-		*dirty += bitmap_weight(r->dirty, i, n);
+		if (page->kind == BLOCK_DIRTY)
+			*dirty += page->resident;
+		CHECK(page->kind != BLOCK_CLEAN || !bitmap_any(r->dirty, i, n),
+		      "clean block %u of region %#lx", i, r->base);
+		CHECK((page->kind == BLOCK_HUGE) ==
+			      (page->order < HUGE_ORDER && r->huge >> (i >> HUGE_ORDER) & 1),
+		      "block %u of region %#lx", i, r->base);
 	}
 	CHECK(r->nid == z->nid, "region %#lx", r->base);
 }

@@ -8,7 +8,7 @@ enum { STDERR = 2 };
 
 static int stderr_copy = -1;
 
-void stat_dump(int fd)
+bool stat_dump(int fd)
 {
 	struct seq_file m;
 
@@ -19,6 +19,7 @@ void stat_dump(int fd)
 	seq_putc(&m, '\n');
 	stat_totals(&m);
 	seq_flush(&m);
+	return !m.failed;
 }
 
 /* "%p" in a path becomes the process id; too long a result is cut. */

@@ -48,8 +48,8 @@ void stat_buddyinfo(struct seq_file *m);
 
 void stat_totals(struct seq_file *m);
 
-/* All three, an empty line between them. */
-void stat_dump(int fd);
+/* All three, an empty line between them. False: not all could be written. */
+bool stat_dump(int fd);
 
 /* At start, if a dump will be wanted: many programs close stderr before they end. */
 void stat_prepare(const char *path);
