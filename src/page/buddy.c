@@ -8,40 +8,31 @@
 #include "base/bug.h"
 #include "page/zone.h"
 
-/* What a free block holds, and with that its kind. */
-static enum block_kind classify(struct page *page, unsigned int order)
+/* Which list a free block belongs on. dirty: it was written to. */
+static enum block_kind classify(const struct region *r, u32 index, unsigned int order, bool dirty)
 {
-	struct region *r = region_of(page);
-	u32 index = page_index(page), h = index >> HUGE_ORDER;
+	u32 h = index >> HUGE_ORDER;
 
-	if (order < HUGE_ORDER && r->huge >> h & 1)
-		return BLOCK_HUGE;
-	if (order <= HUGE_ORDER || !r->huge) {
-		page->resident = order == HUGE_ORDER && r->huge >> h & 1 ?
-					 FRAMES_PER_HUGE :
-					 bitmap_weight(r->dirty, index, 1u << order);
-		return page->resident ? BLOCK_DIRTY : BLOCK_CLEAN;
-	}
-	page->resident = 0;
-	for (u32 i = index; i < index + (1u << order); i += FRAMES_PER_HUGE)
-		page->resident += r->huge >> (i >> HUGE_ORDER) & 1 ?
-					  FRAMES_PER_HUGE :
-					  bitmap_weight(r->dirty, i, FRAMES_PER_HUGE);
-	return page->resident ? BLOCK_DIRTY : BLOCK_CLEAN;
+	if (order < HUGE_ORDER)
+		return r->huge >> h & 1 ? BLOCK_HUGE : dirty ? BLOCK_DIRTY : BLOCK_CLEAN;
+	return dirty || r->huge & huge_mask(index, order) ? BLOCK_DIRTY : BLOCK_CLEAN;
 }
 
-static void free_area_add(struct zone *z, struct page *page, unsigned int order)
+static void free_area_add(struct zone *z, struct page *page, unsigned int order,
+			  enum block_kind kind)
 {
 	struct free_area *area = &z->free_area[order];
 
 	page->type = PAGE_BUDDY;
 	page->order = (u8)order;
-	page->kind = classify(page, order);
-	hlist_add_head(&page->link, &area->list[page->kind]);
+	page->kind = kind;
+	hlist_add_head(&page->link, &area->list[kind]);
 	area->nr++;
 	z->nr_free += 1ul << order;
-	if (page->kind == BLOCK_DIRTY)
-		z->nr_dirty += page->resident;
+	if (kind == BLOCK_DIRTY)
+		z->nr_dirty += 1ul << order;
+	else if (kind == BLOCK_HUGE)
+		z->nr_huge_free += 1ul << order;
 }
 
 static void free_area_del(struct zone *z, struct page *page)
@@ -52,7 +43,9 @@ static void free_area_del(struct zone *z, struct page *page)
 	z->free_area[page->order].nr--;
 	z->nr_free -= 1ul << page->order;
 	if (page->kind == BLOCK_DIRTY)
-		z->nr_dirty -= page->resident;
+		z->nr_dirty -= 1ul << page->order;
+	else if (page->kind == BLOCK_HUGE)
+		z->nr_huge_free -= 1ul << page->order;
 }
 
 void buddy_isolate(struct zone *z, struct page *page)
@@ -60,31 +53,36 @@ void buddy_isolate(struct zone *z, struct page *page)
 	free_area_del(z, page);
 }
 
-void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order)
+void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order, bool dirty)
 {
+	enum block_kind kind = classify(r, index, order, dirty);
+
 	VM_BUG_ON(index & ((1u << order) - 1));
 	VM_BUG_ON(r->page[index].type != PAGE_NONE);
 	while (order < MAX_ORDER) {
 		struct page *buddy = &r->page[index ^ (1u << order)];
 
-		if (buddy->type != PAGE_BUDDY || buddy->order != order)
+		if (buddy->type != PAGE_BUDDY || buddy->order != order || buddy->kind != kind)
 			break;
 		free_area_del(z, buddy);
 		index &= ~(1u << order);
 		order++;
+		/* Two halves of a huge page are a whole one, which can be given back. */
+		if (kind == BLOCK_HUGE)
+			kind = classify(r, index, order, dirty);
 	}
-	free_area_add(z, &r->page[index], order);
+	free_area_add(z, &r->page[index], order, kind);
 }
 
 /* Any run of frames, as the largest aligned blocks that it holds. */
-void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n)
+void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n, bool dirty)
 {
 	while (n) {
 		unsigned int order = ilog2(n);
 
 		if (index)
 			order = min(order, __ffs(index));
-		buddy_free(z, r, index, order);
+		buddy_free(z, r, index, order, dirty);
 		index += 1u << order;
 		n -= 1u << order;
 	}
@@ -115,12 +113,14 @@ struct page *buddy_find(struct zone *z, unsigned int order, unsigned int *found)
 void buddy_expand(struct zone *z, struct page *page, unsigned int found, unsigned int order)
 {
 	struct region *r = region_of(page);
+	bool dirty = page->kind == BLOCK_DIRTY;
 	u32 index = page_index(page);
 
 	while (found > order) {
 		u32 half = 1u << --found;
 
-		free_area_add(z, &r->page[index + half], found);
+		free_area_add(z, &r->page[index + half], found,
+			      classify(r, index + half, found, dirty));
 	}
 }
 
@@ -151,15 +151,17 @@ bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n)
 	}
 	for (u32 i = index; i < end;) {
 		u32 first, last;
+		bool dirty;
 
 		page = buddy_of_frame(r, i);
 		first = page_index(page);
 		last = first + (1u << page->order);
+		dirty = page->kind == BLOCK_DIRTY;
 		free_area_del(z, page);
 		if (first < index)
-			buddy_free_range(z, r, first, index - first);
+			buddy_free_range(z, r, first, index - first, dirty);
 		if (last > end)
-			buddy_free_range(z, r, end, last - end);
+			buddy_free_range(z, r, end, last - end, dirty);
 		i = last;
 	}
 	return true;

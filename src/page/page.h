@@ -71,10 +71,7 @@ struct page {
 			u8 fresh; /* slab: objects from this index on were never handed out */
 		};
 	};
-	union {
-		unsigned long map; /* slab: bitmap of free objects, its first word */
-		unsigned long resident; /* buddy: frames that hold memory */
-	};
+	unsigned long map; /* slab: bitmap of free objects, its first word */
 	struct hlist_node link; /* buddy, pcp, slab: the list it is on */
 };
 
@@ -97,7 +94,7 @@ struct region {
 	u32 advised; /* 2 MiB blocks whose mapping carries the advice */
 	u32 torn; /* 2 MiB blocks from which memory went back: no advice until whole again */
 	struct hlist_node link; /* zone->regions */
-	unsigned long dirty[FRAMES_PER_REGION / BITS_PER_LONG]; /* a free frame may hold memory */
+	unsigned long dirty[FRAMES_PER_REGION / BITS_PER_LONG]; /* a frame may not read as zero */
 	struct page page[FRAMES_PER_REGION];
 	unsigned long map_ext[FRAMES_PER_REGION][MAP_WORDS - 1]; /* page->map, continued */
 };
@@ -140,6 +137,12 @@ static inline struct region *region_at(uintptr_t p)
 	if (p >> ADDRESS_BITS)
 		return NULL;
 	return section_of(p)->region[(p >> REGION_SHIFT) % REGIONS_PER_SECTION];
+}
+
+/* The bits of the 2 MiB blocks that a block of HUGE_ORDER or more covers. */
+static inline u32 huge_mask(u32 index, unsigned int order)
+{
+	return (~0u >> (32 - (1u << (order - HUGE_ORDER)))) << (index >> HUGE_ORDER);
 }
 
 static inline u32 page_index(const struct page *page)

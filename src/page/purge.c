@@ -6,8 +6,8 @@
  * (taken off the free lists, nobody else can see it), given back, and freed again as clean.
  *
  * Largest blocks first: one long call costs a quarter of many short ones, and small free blocks are the
- * next to be used. What is free of a huge page that is partly in use (BLOCK_HUGE) is left alone unless the
- * caller says `tear`: then the page ceases to be huge, and its free parts are dirty blocks.
+ * next to be used. What is free of a huge page that is partly in use (BLOCK_HUGE) is left alone, until
+ * zone_tear says that the page is no longer worth its memory.
  */
 #include "base/bug.h"
 #include "os/mem.h"
@@ -27,49 +27,6 @@ static char *frame_address(const struct region *r, u32 index)
 	return (char *)(r->base + ((uintptr_t)index << FRAME_SHIFT));
 }
 
-/*
- * The 2 MiB around a block cease to be a huge page; without the advice khugepaged will not put back what
- * is given. All of it was populated, so every free frame of it is dirty now. Zone lock held.
- */
-static bool tear_huge(struct zone *z, struct page *page)
-{
-	struct region *r = region_of(page);
-	u32 h = page_index(page) >> HUGE_ORDER, end = (h + 1) << HUGE_ORDER, bit = 1u << h;
-
-	if (!os_hugepage(frame_address(r, h << HUGE_ORDER), HUGE_SIZE, false))
-		return false;
-	z->nr_huge--;
-	r->advised &= ~bit;
-	r->huge &= ~bit;
-	r->torn |= bit;
-	for (u32 i = h << HUGE_ORDER; i < end; i++) {
-		struct page *block = &r->page[i];
-		unsigned int order = block->order;
-
-		if (block->type != PAGE_BUDDY)
-			continue;
-		buddy_isolate(z, block);
-		bitmap_set(r->dirty, i, 1u << order);
-		buddy_free(z, r, i, order);
-		i += (1u << order) - 1;
-	}
-	return true;
-}
-
-static void tear_all(struct zone *z)
-{
-	lock(&z->lock, RANK_ZONE);
-	for (unsigned int order = 0; order < HUGE_ORDER; order++) {
-		struct hlist_head *list = &z->free_area[order].list[BLOCK_HUGE];
-		struct page *page;
-
-		while ((page = hlist_first_entry(list, struct page, link)))
-			if (!tear_huge(z, page))
-				break;
-	}
-	unlock(&z->lock, RANK_ZONE);
-}
-
 /* Takes dirty blocks of one order until there are `frames` frames of memory. Zone lock held. */
 static void isolate(struct zone *z, unsigned int order, unsigned long frames, struct batch *b)
 {
@@ -83,51 +40,19 @@ static void isolate(struct zone *z, unsigned int order, unsigned long frames, st
 		if (!page)
 			break;
 		buddy_isolate(z, page);
-		sum += page->resident;
+		sum += 1ul << order;
 		b->page[b->n++] = page;
 	}
-}
-
-/* The runs of dirty frames, each one call; runs that a short clean gap parts are one run. */
-static bool purge_runs(struct region *r, u32 index, u32 n)
-{
-	enum { GAP = 16 };
-	u32 end = index + n, unit = (u32)(os_page_size() >> FRAME_SHIFT);
-	u32 from = bitmap_next(r->dirty, index, end, true);
-	bool ok = true;
-
-	while (from < end) {
-		u32 to = bitmap_next(r->dirty, from, end, false), next;
-
-		while ((next = bitmap_next(r->dirty, to, end, true)) < end && next - to <= GAP)
-			to = bitmap_next(r->dirty, next, end, false);
-		from = ALIGN_DOWN(from, unit);
-		to = ALIGN(to, unit);
-		ok &= os_purge(frame_address(r, from), (size_t)(to - from) << FRAME_SHIFT);
-		from = bitmap_next(r->dirty, to, end, true);
-	}
-	return ok;
-}
-
-/* The bits of the 2 MiB blocks that a block of HUGE_ORDER or more covers. */
-static u32 huge_mask(u32 index, unsigned int order)
-{
-	return (~0u >> (32 - (1u << (order - HUGE_ORDER)))) << (index >> HUGE_ORDER);
 }
 
 /* False: the system would not take it. The block is isolated: no lock. */
 static bool purge_block(struct page *page, unsigned int order)
 {
-	struct region *r = region_of(page);
-	u32 index = page_index(page);
-
-	if (order >= HUGE_ORDER && r->huge & huge_mask(index, order))
-		return os_purge(frame_address(r, index), FRAME_SIZE << order);
-	return purge_runs(r, index, 1u << order);
+	return os_purge(page_address(page), FRAME_SIZE << order);
 }
 
-/* Notes under the zone lock what purge_block did; returns the frames that are gone. */
-static unsigned long account(struct zone *z, struct page *page, unsigned int order)
+/* Notes under the zone lock what purge_block did. */
+static void account(struct zone *z, struct page *page, unsigned int order)
 {
 	struct region *r = region_of(page);
 	u32 index = page_index(page), mask;
@@ -139,7 +64,6 @@ static unsigned long account(struct zone *z, struct page *page, unsigned int ord
 		r->huge &= ~mask;
 		r->torn &= ~mask;
 	}
-	return page->resident;
 }
 
 /*
@@ -173,9 +97,10 @@ static unsigned long purge_batch(struct zone *z, unsigned int order, struct batc
 			b->page[kept++] = b->page[i];
 			continue;
 		}
-		gone += account(z, b->page[i], order);
+		account(z, b->page[i], order);
+		gone += 1ul << order;
 		if (order < MAX_ORDER || !release_region(z, b->page[i]))
-			buddy_free_range(z, region_of(b->page[i]), page_index(b->page[i]), 1u << order);
+			buddy_free(z, region_of(b->page[i]), page_index(b->page[i]), order, false);
 	}
 	b->n = kept;
 	unlock(&z->lock, RANK_ZONE);
@@ -207,7 +132,7 @@ static unsigned long purge_order(struct zone *z, unsigned int order, unsigned lo
 	lock(&z->lock, RANK_ZONE);
 	while ((page = hlist_first_entry(&kept, struct page, link))) {
 		hlist_del_init(&page->link);
-		buddy_free_range(z, region_of(page), page_index(page), 1u << order);
+		buddy_free(z, region_of(page), page_index(page), order, true);
 	}
 	unlock(&z->lock, RANK_ZONE);
 	return gone;
@@ -223,22 +148,82 @@ static void release_clean_regions(struct zone *z)
 	       (page = hlist_first_entry(&z->free_area[MAX_ORDER].list[BLOCK_CLEAN], struct page, link))) {
 		buddy_isolate(z, page);
 		if (!release_region(z, page)) {
-			buddy_free_range(z, region_of(page), 0, FRAMES_PER_REGION);
+			buddy_free(z, region_of(page), 0, MAX_ORDER, false);
 			break;
 		}
 	}
 	unlock(&z->lock, RANK_ZONE);
 }
 
-unsigned long zone_purge(struct zone *z, unsigned long target, bool tear)
+unsigned long zone_purge(struct zone *z, unsigned long target)
 {
 	int smallest = (int)ilog2(os_page_size() >> FRAME_SHIFT);
 	unsigned long gone = 0;
 
-	if (tear)
-		tear_all(z);
 	for (int order = MAX_ORDER; order >= smallest && gone < target; order--)
 		gone += purge_order(z, (unsigned int)order, target - gone);
 	release_clean_regions(z);
 	return gone;
+}
+
+static u32 free_frames(const struct region *r, u32 from, u32 end)
+{
+	u32 sum = 0;
+
+	for (u32 i = from; i < end; i++) {
+		const struct page *page = &r->page[i];
+		u32 n = page->type == PAGE_BUDDY ? 1u << page->order : 0;
+
+		sum += n;
+		i += n ? n - 1 : 0;
+	}
+	return sum;
+}
+
+/*
+ * The 2 MiB cease to be a huge page; without the advice khugepaged will not put back what is given. All
+ * of it was populated, so every free frame of it is dirty now. Zone lock held.
+ */
+static bool tear_huge(struct zone *z, struct region *r, u32 h)
+{
+	u32 end = (h + 1) << HUGE_ORDER, bit = 1u << h;
+
+	if (!os_hugepage(frame_address(r, h << HUGE_ORDER), HUGE_SIZE, false))
+		return false;
+	z->nr_huge--;
+	r->advised &= ~bit;
+	r->huge &= ~bit;
+	r->torn |= bit;
+	for (u32 i = h << HUGE_ORDER; i < end; i++) {
+		struct page *block = &r->page[i];
+		unsigned int order = block->order;
+
+		if (block->type != PAGE_BUDDY)
+			continue;
+		buddy_isolate(z, block);
+		bitmap_set(r->dirty, i, 1u << order);
+		buddy_free(z, r, i, order, true);
+		i += (1u << order) - 1;
+	}
+	return true;
+}
+
+/* A page that is free as a whole is a dirty block already: it need not be torn. */
+u32 zone_tear(struct zone *z, u32 min_free)
+{
+	struct region *r;
+	u32 torn = 0;
+
+	lock(&z->lock, RANK_ZONE);
+	hlist_for_each_entry(r, &z->regions, link) {
+		for (u32 huge = r->huge; huge; huge &= huge - 1) {
+			u32 h = __ffs(huge), from = h << HUGE_ORDER;
+			u32 n = free_frames(r, from, from + FRAMES_PER_HUGE);
+
+			if (n >= min_free && n < FRAMES_PER_HUGE)
+				torn += tear_huge(z, r, h);
+		}
+	}
+	unlock(&z->lock, RANK_ZONE);
+	return torn;
 }

@@ -21,7 +21,7 @@ static void add_frames(struct zone *z, struct region *r, u32 first, u32 n, bool 
 	if (committed)
 		r->committed = FRAMES_PER_REGION;
 	z->nr_present += n;
-	buddy_free_range(z, r, first, n);
+	buddy_free_range(z, r, first, n, false);
 }
 
 static bool add_region(struct zone *z)
@@ -136,24 +136,26 @@ static struct page *take_block(struct zone *z, u32 n, unsigned int order, bool *
 	unsigned int found;
 	struct page *page = buddy_find(z, order, &found);
 	struct region *r;
-	u32 index, dirty;
+	bool dirty;
+	u32 index;
 
 	if (!page)
 		return NULL;
 	r = region_of(page);
 	index = page_index(page);
+	dirty = page->kind == BLOCK_DIRTY;
 	if (found >= HUGE_ORDER && r->frames == FRAMES_PER_REGION)
 		ask_huge(z, r, index, n);
 	buddy_expand(z, page, found, order);
 	if (unlikely(!commit(z, r, index + n))) {
-		buddy_free_range(z, r, index, 1u << order);
+		buddy_free_range(z, r, index, 1u << order, dirty);
 		return NULL;
 	}
 	if (n < 1u << order)
-		buddy_free_range(z, r, index + n, (1u << order) - n);
-	dirty = bitmap_weight(r->dirty, index, n);
-	z->nr_reused += dirty;
-	*clean = !dirty;
+		buddy_free_range(z, r, index + n, (1u << order) - n, dirty);
+	if (dirty)
+		z->nr_reused += n;
+	*clean = !bitmap_any(r->dirty, index, n);
 	return page;
 }
 
@@ -200,29 +202,28 @@ void zone_free(struct zone *z, struct page *page, u32 n, bool clean)
 
 	lock(&z->lock, RANK_ZONE);
 	page->type = PAGE_NONE;
-	if (!clean)
+	if (clean)
+		bitmap_clear(r->dirty, index, n);
+	else
 		bitmap_set(r->dirty, index, n);
-	buddy_free_range(z, r, index, n);
+	buddy_free_range(z, r, index, n, !clean);
 	unlock(&z->lock, RANK_ZONE);
 }
 
 bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean)
 {
 	struct region *r = region_of(end - 1);
-	u32 index = page_index(end - 1) + 1, dirty;
+	u32 index = page_index(end - 1) + 1;
 	bool ok;
 
 	lock(&z->lock, RANK_ZONE);
 	ok = buddy_take_range(z, r, index, n);
 	if (ok && !commit(z, r, index + n)) {
-		buddy_free_range(z, r, index, n);
+		buddy_free_range(z, r, index, n, bitmap_any(r->dirty, index, n));
 		ok = false;
 	}
-	if (ok) {
-		dirty = bitmap_weight(r->dirty, index, n);
-		z->nr_reused += dirty;
-		*clean = !dirty;
-	}
+	if (ok)
+		*clean = !bitmap_any(r->dirty, index, n);
 	unlock(&z->lock, RANK_ZONE);
 	return ok;
 }

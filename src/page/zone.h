@@ -7,10 +7,12 @@
  * last; giving back takes dirty blocks alone.
  *
  *	nr_free  = sum over orders of nr(order) * 2^order
- *	nr_dirty = sum over blocks on BLOCK_DIRTY lists of page->resident
- *	page->resident = 512 for each populated huge page in the block + dirty bits elsewhere
+ *	nr_dirty = the same sum over blocks on BLOCK_DIRTY lists
  *	a frame's dirty bit is 0 and the frame is free  =>  it reads as zero
- *	two free buddies of one order do not exist: they are one block of the next
+ *	two free buddies of one order and kind do not exist: they are one block of the next
+ *
+ * Dirty and clean buddies are not merged: what was used last is found whole again, and no memory is
+ * counted frame by frame. Giving back makes dirty blocks clean, and then they merge.
  *
  * A region's frames are committed (made writable) from the bottom up as they are needed, so that a process
  * without overcommit is charged for what it uses, nearly.
@@ -45,6 +47,7 @@ struct zone {
 	unsigned long nr_present; /* frames of all regions */
 	unsigned long nr_free;
 	unsigned long nr_dirty;
+	unsigned long nr_huge_free; /* frames of BLOCK_HUGE blocks */
 	unsigned long nr_reused; /* dirty frames handed out again, ever: the demand that decay sees */
 	unsigned long nr_huge; /* 2 MiB blocks asked for as huge pages, now */
 } __aligned(64);
@@ -65,22 +68,28 @@ struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *c
 /* Up to `want` blocks of 2^order frames under one lock, from what the zone has; returns how many. */
 u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **pages, bool *clean);
 
-/* Frees n frames. clean: the caller never wrote to them since zone_alloc said so. */
+/* Frees n frames. clean: they read as zero. */
 void zone_free(struct zone *z, struct page *page, u32 n, bool clean);
 
 /* Takes the n frames behind a block if all of them are free: growth in place. */
 bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean);
 
 /*
- * Gives memory of free blocks back until `target` dirty frames are gone, largest blocks first. `tear`: also
- * from huge pages that are partly in use. Returns the frames given back.
+ * Gives memory of dirty blocks back until `target` frames are gone, largest blocks first. Returns the
+ * frames given back.
  */
-unsigned long zone_purge(struct zone *z, unsigned long target, bool tear);
+unsigned long zone_purge(struct zone *z, unsigned long target);
+
+/*
+ * Ends huge pages of which at least min_free frames are free: those become dirty blocks, to be purged.
+ * Returns how many huge pages.
+ */
+u32 zone_tear(struct zone *z, u32 min_free);
 
 /* The buddy alone (page/buddy.c), under the zone lock. */
 struct page *buddy_find(struct zone *z, unsigned int order, unsigned int *found);
 void buddy_expand(struct zone *z, struct page *page, unsigned int found, unsigned int order);
-void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order);
-void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n);
+void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order, bool dirty);
+void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n, bool dirty);
 bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n);
 void buddy_isolate(struct zone *z, struct page *page);

@@ -2,11 +2,16 @@
 /*
  * reclaim.h - giving memory back: what is free, resident and not needed.
  *
- * dirty = the buddy's resident free frames + cached areas. Two bounds hold it:
+ * dirty = the buddy's dirty blocks + cached areas; used = frames and areas in use. Bounds:
  *
- *	amount	dirty <= min(dirty_min + demand, dirty_max), where demand is what the program took from dirty
- *		memory lately: a program that only frees keeps dirty_min, one that churns keeps what it churns
- *	age	no demand for decay_ms: everything goes
+ *	amount	dirty <= dirty_min + used / 8 + demand, and <= dirty_max. Demand is what the program took from
+ *		dirty memory lately: one that churns keeps what it churns, one that only frees an eighth of what
+ *		it has, so that neighbours come together before they go.
+ *	peak	used + dirty <= 9/8 of the most that was used lately + dirty_min: what did not serve a growing
+ *		heap does not stay beside it.
+ *	age	no demand for decay_ms: everything goes.
+ *	huge	free parts of huge pages in use <= used + dirty_min, or pages that are three quarters free are
+ *		torn.
  *
  * Both are looked at on slow paths. Nothing below this room knows it: a failing allocation returns failure
  * upward, and the entry layer calls reclaim_all and tries again.

@@ -19,8 +19,11 @@ size_t reclaim_all(struct kmem_percpu *c, bool tear)
 	if (c)
 		percpu_drain_pages(c);
 	gone = vm_purge(SIZE_MAX, UINT64_MAX);
-	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
-		gone += zone_purge(node_zone(nid), ~0ul, tear) << FRAME_SHIFT;
+	for (u32 nid = 0; nid < MAX_NUMNODES; nid++) {
+		if (tear)
+			zone_tear(node_zone(nid), 1);
+		gone += zone_purge(node_zone(nid), ~0ul) << FRAME_SHIFT;
+	}
 	unlock(&reclaim_lock, RANK_RECLAIM);
 	return gone;
 }

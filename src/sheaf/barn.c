@@ -12,6 +12,7 @@ struct slab_sheaf *barn_get(u32 id)
 		return NULL;
 	lock(&b->lock, RANK_BARN);
 	sheaf = b->full;
+	b->idle = false;
 	if (sheaf) {
 		b->full = sheaf->next;
 		WRITE_ONCE(b->nr, b->nr - 1);
@@ -26,11 +27,13 @@ bool barn_put(u32 id, struct slab_sheaf *sheaf)
 	u32 room = BARN_BYTES / (cache_of(id)->size * sheaf->capacity);
 	bool put;
 
-	room = min(max(room, 1u), (u32)BARN_SHEAVES);
+	room = min(max(room, 1u),
+		   READ_ONCE(nr_threads) > 1 ? (u32)BARN_SHEAVES : (u32)BARN_SHEAVES_ALONE);
 	if (READ_ONCE(b->nr) >= room)
 		return false;
 	lock(&b->lock, RANK_BARN);
 	put = b->nr < room;
+	b->idle = false;
 	if (put) {
 		sheaf->next = b->full;
 		b->full = sheaf;
@@ -48,6 +51,21 @@ void barn_drain(u32 id, struct page_source src)
 		slab_free_batch(id, src, sheaf->objects, sheaf->size);
 		sheaf_delete(sheaf);
 	}
+}
+
+void barn_age(u32 id, struct page_source src)
+{
+	struct barn *b = &barns[id];
+	bool idle;
+
+	if (!READ_ONCE(b->nr))
+		return;
+	lock(&b->lock, RANK_BARN);
+	idle = b->idle;
+	b->idle = true;
+	unlock(&b->lock, RANK_BARN);
+	if (idle)
+		barn_drain(id, src);
 }
 
 /* One sheaf at a time is out of the barn meanwhile: a report must not be made under its lock. */

@@ -6,16 +6,20 @@
  * change hands whole: nobody walks their objects.
  *
  *	sheaves in a barn <= BARN_SHEAVES, and their bytes <= BARN_BYTES or there is one sheaf
+ *
+ * A thread alone keeps two at the most: there is nobody to hand anything to. A barn that nobody came to
+ * between two calls of barn_age gives its objects back.
  */
 #pragma once
 
 #include "sheaf/sheaf.h"
 
-enum { BARN_SHEAVES = 10, BARN_BYTES = 512 << 10 };
+enum { BARN_SHEAVES = 10, BARN_SHEAVES_ALONE = 2, BARN_BYTES = 512 << 10 };
 
 struct barn {
 	struct lock lock;
 	u32 nr;
+	bool idle; /* since the last barn_age */
 	struct slab_sheaf *full;
 } __aligned(64);
 
@@ -29,6 +33,9 @@ bool barn_put(u32 id, struct slab_sheaf *sheaf);
 
 /* Returns all objects to their slabs. */
 void barn_drain(u32 id, struct page_source src);
+
+/* Drains the barn if it was left alone since the last call. */
+void barn_age(u32 id, struct page_source src);
 
 /* Reports bad pointers (sheaf_verify). */
 u32 barn_verify(u32 id);

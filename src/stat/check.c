@@ -94,14 +94,15 @@ static void check_region(struct zone *z, struct region *r, unsigned long *free_f
 			continue;
 		CHECK(i % n == 0, "free block %u of region %#lx", i, r->base);
 		CHECK(page->order == MAX_ORDER || r->page[i ^ n].type != PAGE_BUDDY ||
-			      r->page[i ^ n].order != page->order,
+			      r->page[i ^ n].order != page->order ||
+			      r->page[i ^ n].kind != page->kind,
 		      "free buddies %u and %u of region %#lx", i, i ^ n, r->base);
 		for (u32 f = 0; f < n; f++)
 			CHECK(!*class_of(r->base + ((uintptr_t)(i + f) << FRAME_SHIFT)),
 			      "free frame %u of region %#lx has a class", i + f, r->base);
 		*free_frames += n;
 		if (page->kind == BLOCK_DIRTY)
-			*dirty += page->resident;
+			*dirty += n;
 		CHECK(page->kind != BLOCK_CLEAN || !bitmap_any(r->dirty, i, n),
 		      "clean block %u of region %#lx", i, r->base);
 		CHECK((page->kind == BLOCK_HUGE) ==
