@@ -33,7 +33,7 @@ EXPORT void *aligned_alloc(size_t align, size_t n)
 /* glibc rounds an alignment up to a power of two. */
 EXPORT void *memalign(size_t align, size_t n)
 {
-	if (align > PTRDIFF_MAX) {
+	if (align > SIZE_MAX / 2 + 1) {
 		errno = EINVAL;
 		return NULL;
 	}

@@ -93,6 +93,17 @@ bool os_commit(void *addr, size_t size)
 	return mprotect(addr, size, PROT_READ | PROT_WRITE) == 0;
 }
 
+bool os_decommit(void *addr, size_t size)
+{
+	int saved = errno;
+	void *p = mmap(addr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+		       -1, 0);
+
+	counter_add(os_stats.mmap, 1);
+	errno = saved;
+	return p == addr;
+}
+
 static bool advise(void *addr, size_t size, int advice)
 {
 	int saved = errno;

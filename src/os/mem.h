@@ -30,6 +30,9 @@ void *os_reserve_aligned(size_t size, size_t align);
 /* Makes reserved space readable and writable; false: no memory (errno ENOMEM). */
 bool os_commit(void *addr, size_t size);
 
+/* Undoes os_commit: the space stays reserved, its memory and charge go. False: as it was. */
+bool os_decommit(void *addr, size_t size);
+
 /* Gives memory and address space back. False where the kernel cannot (max_map_count). */
 bool os_unmap(void *addr, size_t size);
 

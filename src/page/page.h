@@ -52,6 +52,7 @@ enum {
 #define FRAMES_PER_SECTION (1u << (SECTION_SHIFT - FRAME_SHIFT))
 #define REGIONS_PER_SECTION (1u << (SECTION_SHIFT - REGION_SHIFT))
 #define FRAMES_PER_HUGE (1u << HUGE_ORDER)
+#define HUGE_PER_REGION (1u << (REGION_SHIFT - HUGE_SHIFT))
 #define NR_SECTIONS (1u << (ADDRESS_BITS - SECTION_SHIFT))
 
 enum page_type { PAGE_NONE, PAGE_BUDDY, PAGE_PCP, PAGE_SLAB, PAGE_TAIL, PAGE_LARGE };
@@ -88,7 +89,7 @@ enum {
 struct region {
 	uintptr_t base;
 	u32 frames; /* < FRAMES_PER_REGION where address space was short */
-	u32 committed; /* frames [0, committed) are readable and writable */
+	u32 committed; /* 2 MiB blocks that are readable and writable */
 	u32 nid;
 	u32 huge; /* 2 MiB blocks advised as huge pages and possibly populated */
 	u32 advised; /* 2 MiB blocks whose mapping carries the advice */
@@ -101,7 +102,7 @@ struct region {
 
 enum { REGION_META_SIZE = 1 << 20 };
 _Static_assert(sizeof(struct region) <= REGION_META_SIZE, "region_of() rounds down to 1 MiB");
-_Static_assert(REGION_SHIFT - HUGE_SHIFT <= 5, "region->huge is 32 bits");
+_Static_assert(HUGE_PER_REGION == 32, "region->huge is 32 bits");
 
 struct mem_section {
 	struct region *region[REGIONS_PER_SECTION];

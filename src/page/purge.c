@@ -166,6 +166,34 @@ unsigned long zone_purge(struct zone *z, unsigned long target)
 	return gone;
 }
 
+/*
+ * Blocks are in whole units of 2 MiB here, so nobody's frame is in them. Under the lock: the kernel has
+ * nothing to do for memory that zone_purge has given back before.
+ */
+size_t zone_decommit(struct zone *z)
+{
+	size_t bytes = 0;
+	struct page *page;
+
+	lock(&z->lock, RANK_ZONE);
+	for (unsigned int order = HUGE_ORDER; order <= MAX_ORDER; order++) {
+		hlist_for_each_entry(page, &z->free_area[order].list[BLOCK_CLEAN], link) {
+			struct region *r = region_of(page);
+			u32 mask = huge_mask(page_index(page), order);
+
+			if (r->frames != FRAMES_PER_REGION || !(r->committed & mask) ||
+			    !os_decommit(page_address(page), FRAME_SIZE << order))
+				continue;
+			bytes += (size_t)__builtin_popcount(r->committed & mask) * HUGE_SIZE;
+			r->committed &= ~mask;
+			r->advised &= ~mask;
+			r->torn &= ~mask;
+		}
+	}
+	unlock(&z->lock, RANK_ZONE);
+	return bytes;
+}
+
 static u32 free_frames(const struct region *r, u32 from, u32 end)
 {
 	u32 sum = 0;

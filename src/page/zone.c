@@ -19,7 +19,7 @@ static void add_frames(struct zone *z, struct region *r, u32 first, u32 n, bool 
 	}
 	r->frames += n;
 	if (committed)
-		r->committed = FRAMES_PER_REGION;
+		r->committed = ~0u;
 	z->nr_present += n;
 	buddy_free_range(z, r, first, n, false);
 }
@@ -78,31 +78,35 @@ static bool huge_wanted(const struct zone *z)
 	return options.thp == THP_ALWAYS;
 }
 
-/*
- * Makes frames [0, end) of r writable, and some more, so that a growing heap does it rarely: 2 MiB at
- * least, an eighth of the heap otherwise.
- */
-static bool commit(struct zone *z, struct region *r, u32 end)
+static bool commit_blocks(struct region *r, u32 first, u32 last)
 {
-	const u32 unit = 16; /* the largest system page */
-	u32 step, target;
+	for (u32 h = first; h <= last; h++) {
+		u32 from = h;
 
-	if (likely(end <= r->committed))
-		return true;
-	step = (u32)min((z->nr_present - z->nr_free) / 8, (unsigned long)FRAMES_PER_REGION);
-	step = max(step, (u32)(2 * MIB >> FRAME_SHIFT));
-	target = ALIGN(max(end, r->committed + step), huge_wanted(z) ? FRAMES_PER_HUGE : unit);
-	target = min(target, FRAMES_PER_REGION);
-	for (;;) {
-		if (os_commit((void *)(r->base + ((uintptr_t)r->committed << FRAME_SHIFT)),
-			      (size_t)(target - r->committed) << FRAME_SHIFT)) {
-			r->committed = target;
-			return true;
-		}
-		if (target == ALIGN(end, unit))
+		while (h <= last && !(r->committed >> h & 1))
+			h++;
+		if (h == from)
+			continue;
+		if (!os_commit((void *)(r->base + from * HUGE_SIZE), (h - from) * HUGE_SIZE))
 			return false;
-		target = ALIGN(end, unit);
+		r->committed |= (~0u >> (32 - (h - from))) << from;
 	}
+	return true;
+}
+
+/*
+ * Makes frames [index, index + n) of r writable, and in a growing heap an eighth of it in advance: what is not
+ * committed is free, so this is in nobody's way.
+ */
+static bool commit(struct zone *z, struct region *r, u32 index, u32 n)
+{
+	u32 first = index >> HUGE_ORDER, last = (index + n - 1) >> HUGE_ORDER;
+	unsigned long ahead = (z->nr_present - z->nr_free) >> (HUGE_ORDER + 3);
+	u32 end = (u32)min(last + ahead, (unsigned long)HUGE_PER_REGION - 1);
+
+	if (likely(!(~r->committed & ((~0u >> (31 - (last - first))) << first))))
+		return true;
+	return commit_blocks(r, first, end) || commit_blocks(r, first, last);
 }
 
 /*
@@ -147,7 +151,7 @@ static struct page *take_block(struct zone *z, u32 n, unsigned int order, bool *
 	if (found >= HUGE_ORDER && r->frames == FRAMES_PER_REGION)
 		ask_huge(z, r, index, n);
 	buddy_expand(z, page, found, order);
-	if (unlikely(!commit(z, r, index + n))) {
+	if (unlikely(!commit(z, r, index, n))) {
 		buddy_free_range(z, r, index, 1u << order, dirty);
 		return NULL;
 	}
@@ -218,7 +222,7 @@ bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean)
 
 	lock(&z->lock, RANK_ZONE);
 	ok = buddy_take_range(z, r, index, n);
-	if (ok && !commit(z, r, index + n)) {
+	if (ok && !commit(z, r, index, n)) {
 		buddy_free_range(z, r, index, n, bitmap_any(r->dirty, index, n));
 		ok = false;
 	}

@@ -14,7 +14,7 @@
  * Dirty and clean buddies are not merged: what was used last is found whole again, and no memory is
  * counted frame by frame. Giving back makes dirty blocks clean, and then they merge.
  *
- * A region's frames are committed (made writable) from the bottom up as they are needed, so that a process
+ * A region's frames are committed (made writable) by blocks of 2 MiB as they are needed, so that a process
  * without overcommit is charged for what it uses, nearly.
  *
  * Lock: zone->lock guards all of it, and the struct pages and dirty bits of free frames. It is held
@@ -79,6 +79,12 @@ bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean);
  * frames given back.
  */
 unsigned long zone_purge(struct zone *z, unsigned long target);
+
+/*
+ * Gives back 2 MiB blocks that are free as a whole, and the right to write to them, which counts against
+ * RLIMIT_DATA and the commit limit. Returns bytes.
+ */
+size_t zone_decommit(struct zone *z);
 
 /*
  * Ends huge pages of which at least min_free frames are free: those become dirty blocks, to be purged.

@@ -23,6 +23,7 @@ size_t reclaim_all(struct kmem_percpu *c, bool tear)
 		if (tear)
 			zone_tear(node_zone(nid), 1);
 		gone += zone_purge(node_zone(nid), ~0ul) << FRAME_SHIFT;
+		zone_decommit(node_zone(nid));
 	}
 	unlock(&reclaim_lock, RANK_RECLAIM);
 	return gone;

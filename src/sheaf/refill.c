@@ -344,16 +344,28 @@ void percpu_drain_pages(struct kmem_percpu *c)
 	WRITE_ONCE(c->busy, 0);
 }
 
+static struct object sheaf_object(void *entry)
+{
+	return slab_object((void *)((uintptr_t)entry & ~(uintptr_t)OBJECT_FRESH));
+}
+
+bool objects_sound(void *const *objects, u32 n)
+{
+	for (u32 i = 0; i < n; i++)
+		if (sheaf_object(objects[i]).state != OBJECT_USED)
+			return false;
+	return true;
+}
+
 u32 verify_objects(void *const *objects, u32 n)
 {
 	u32 bad = 0;
 
 	for (u32 i = 0; i < n; i++) {
-		void *p = (void *)((uintptr_t)objects[i] & ~(uintptr_t)OBJECT_FRESH);
-		struct object o = slab_object(p);
+		struct object o = sheaf_object(objects[i]);
 
 		if (o.state != OBJECT_USED) {
-			slab_report(&(struct call){ "free", p }, &o);
+			slab_report(&(struct call){ "free", objects[i] }, &o);
 			bad++;
 		}
 	}

@@ -155,6 +155,9 @@ void sheaf_age(struct kmem_percpu *c, u64 now_ms);
 u32 sheaf_verify(struct kmem_percpu *c);
 u32 verify_objects(void *const *objects, u32 n);
 
+/* Is each of them an object in use (nothing is reported)? */
+bool objects_sound(void *const *objects, u32 n);
+
 struct slab_sheaf *sheaf_new(u32 capacity);
 void sheaf_delete(struct slab_sheaf *sheaf);
 

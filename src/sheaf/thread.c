@@ -33,10 +33,14 @@ struct kmem_percpu *sheaf_attach(void)
 	return c;
 }
 
-/* A sheaf that is at least half full is worth a place in the barn; the objects of others go home. */
+/*
+ * A sheaf that is at least half full is worth a place in the barn, if it is sound: its thread will not
+ * be there to be told. The objects of others go home, with the checks of the slabs.
+ */
 static void give_up_sheaf(u32 id, struct slab_sheaf *sheaf, struct page_source src)
 {
-	if (2 * sheaf->size >= sheaf->capacity && barn_put(id, sheaf))
+	if (2 * sheaf->size >= sheaf->capacity && objects_sound(sheaf->objects, sheaf->size) &&
+	    barn_put(id, sheaf))
 		return;
 	if (sheaf->size)
 		slab_free_batch(id, src, sheaf->objects, sheaf->size);

@@ -2,8 +2,9 @@
 /*
  * slub.c - slabs: made, cut into batches of objects, refilled and given back.
  *
- * Lock: the cache node's. Pages are taken and given back outside it, so a zone's lock is never waited
- * for by a cache's other users.
+ * Lock: the cache node's. Frames are taken and given back outside it, so a zone's lock is never waited
+ * for by a cache's other users; they become a slab, and cease to be one, inside it, so a child of fork finds
+ * each slab counted.
  */
 #include <string.h>
 
@@ -64,14 +65,9 @@ static void set_classes(struct page *slab, u32 frames, u16 class)
 		WRITE_ONCE(classes[i], class);
 }
 
-/* A slab of the cache on no list, every object free. */
-static struct page *new_slab(const struct kmem_cache *s, u32 id, u32 colour, struct page_source src)
+/* Frames become a slab of the cache, on no list, every object free. Node lock held. */
+static void make_slab(const struct kmem_cache *s, u32 id, struct page *slab, u32 colour, bool clean)
 {
-	bool clean;
-	struct page *slab = alloc_frames(src, s->frames, &clean);
-
-	if (!slab)
-		return NULL;
 	slab->cache = (u16)id;
 	slab->inuse = 0;
 	slab->colour = (u8)colour;
@@ -84,16 +80,14 @@ static struct page *new_slab(const struct kmem_cache *s, u32 id, u32 colour, str
 	}
 	slab->type = PAGE_SLAB;
 	set_classes(slab, s->frames, (u16)(id * CLASS_UNIT));
-	return slab;
 }
 
-/* The slab is on no list and none of its objects is out. */
-static void free_slab(const struct kmem_cache *s, struct page *slab, struct page_source src)
+/* The slab is on no list and none of its objects is out. Node lock held. */
+static void unmake_slab(const struct kmem_cache *s, struct page *slab)
 {
 	set_classes(slab, s->frames, 0);
 	for (u32 i = 0; i < s->frames; i++)
 		slab[i].type = PAGE_NONE;
-	free_frames(src, slab, s->frames);
 }
 
 static char *slab_start(const struct kmem_cache *s, const struct page *slab)
@@ -134,6 +128,7 @@ u32 slab_alloc_batch(u32 id, struct page_source src, void **end, u32 want)
 	struct kmem_cache_node *n = &cache_nodes[id];
 	struct page *slab;
 	u32 got = 0, colour;
+	bool clean;
 
 	lock(&n->lock, RANK_NODE);
 	for (int f = NR_FULLNESS - 1; f >= 0 && got < want; f--) {
@@ -151,11 +146,12 @@ u32 slab_alloc_batch(u32 id, struct page_source src, void **end, u32 want)
 	if (got)
 		return got;
 
-	slab = new_slab(s, id, colour, src);
+	slab = alloc_frames(src, s->frames, &clean);
 	if (!slab)
 		return 0;
-	got = take(s, slab, end, want);
 	lock(&n->lock, RANK_NODE);
+	make_slab(s, id, slab, colour, clean);
+	got = take(s, slab, end, want);
 	n->nr_slabs++;
 	n->nr_free += s->objects - got;
 	if (got < s->objects)
@@ -203,7 +199,7 @@ static void report_free(u32 id, void *p)
 		slab_report(&call, &o);
 }
 
-/* Empty slabs beyond those to keep, chained by their links; node lock held. */
+/* Frames of empty slabs beyond those to keep, chained by their links; node lock held. */
 static void trim_empty(struct kmem_cache_node *n, const struct kmem_cache *s, u32 keep,
 		       struct hlist_head *out)
 {
@@ -211,6 +207,7 @@ static void trim_empty(struct kmem_cache_node *n, const struct kmem_cache *s, u3
 		struct page *slab = hlist_first_entry(&n->slabs[0], struct page, link);
 
 		hlist_del_init(&slab->link);
+		unmake_slab(s, slab);
 		hlist_add_head(&slab->link, out);
 		n->nr_empty--;
 		n->nr_slabs--;
@@ -218,7 +215,7 @@ static void trim_empty(struct kmem_cache_node *n, const struct kmem_cache *s, u3
 	}
 }
 
-static unsigned long free_slabs(const struct kmem_cache *s, struct hlist_head *list,
+static unsigned long free_slab_frames(const struct kmem_cache *s, struct hlist_head *list,
 				struct page_source src)
 {
 	unsigned long frames = 0;
@@ -226,7 +223,7 @@ static unsigned long free_slabs(const struct kmem_cache *s, struct hlist_head *l
 
 	while ((slab = hlist_first_entry(list, struct page, link))) {
 		hlist_del_init(&slab->link);
-		free_slab(s, slab, src);
+		free_frames(src, slab, s->frames);
 		frames += s->frames;
 	}
 	return frames;
@@ -257,7 +254,7 @@ void slab_free_batch(u32 id, struct page_source src, void *const *objects, u32 c
 	}
 	trim_empty(n, s, keep, &surplus);
 	unlock(&n->lock, RANK_NODE);
-	free_slabs(s, &surplus, src);
+	free_slab_frames(s, &surplus, src);
 }
 
 unsigned long slab_shrink(u32 id, struct page_source src)
@@ -270,7 +267,7 @@ unsigned long slab_shrink(u32 id, struct page_source src)
 	lock(&n->lock, RANK_NODE);
 	trim_empty(n, cache_of(id), 0, &surplus);
 	unlock(&n->lock, RANK_NODE);
-	return free_slabs(cache_of(id), &surplus, src);
+	return free_slab_frames(cache_of(id), &surplus, src);
 }
 
 struct object slab_object(const void *p)
