@@ -146,7 +146,8 @@ void *os_move_out(void *src, size_t size, size_t new_size)
 	int saved = errno;
 	void *p, *q;
 
-	p = mremap(src, size, size, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+	/* NULL: with DONTUNMAP the kernel reads a fifth argument, glibc passes what is there. */
+	p = mremap(src, size, size, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
 	counter_add(os_stats.mremap, 1);
 	if (p == MAP_FAILED) {
 		errno = saved;

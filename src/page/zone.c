@@ -40,34 +40,36 @@ static bool add_region(struct zone *z)
 	return true;
 }
 
-/*
- * Where 64 MiB cannot be had (RLIMIT_AS, a small address space): whatever mapping can, at any address, as
- * part of the one or two regions it lies in. Such a region is never given back as a whole.
- */
-static bool add_piece(struct zone *z, size_t wanted)
+/* The frames of a mapping, as parts of the one or two regions it lies in; false: no metadata for the first. */
+static bool add_mapping(struct zone *z, uintptr_t start, uintptr_t end)
 {
-	size_t size;
-	uintptr_t p = 0, start, end;
-
-	for (size = REGION_SIZE / 2; size >= max(2 * wanted, MIN_PIECE); size /= 2)
-		if ((p = (uintptr_t)os_map(size)))
-			break;
-	if (!p)
-		return false;
-	start = p;
-	for (end = p + size; p < end;) {
-		uintptr_t next = min(ALIGN_DOWN(p, REGION_SIZE) + REGION_SIZE, end);
+	for (uintptr_t p = start, next; p < end; p = next) {
 		struct region *r = region_get(p, z->nid);
 
 		if (!r || r->nid != z->nid) {
 			os_unmap((void *)p, end - p);
 			return p != start;
 		}
+		next = min(r->base + REGION_SIZE, end);
 		add_frames(z, r, (u32)(p >> FRAME_SHIFT) % FRAMES_PER_REGION,
 			   (u32)((next - p) >> FRAME_SHIFT), true);
-		p = next;
 	}
 	return true;
+}
+
+/*
+ * Where 64 MiB cannot be had (RLIMIT_AS, a small address space): the largest mapping that can and leaves
+ * room for its metadata, at any address. A region of such pieces is never given back as a whole.
+ */
+static bool add_pieces(struct zone *z, size_t wanted)
+{
+	for (size_t size = REGION_SIZE / 2; size >= max(2 * wanted, MIN_PIECE); size /= 2) {
+		uintptr_t p = (uintptr_t)os_map(size);
+
+		if (p && add_mapping(z, p, p + size))
+			return true;
+	}
+	return false;
 }
 
 /* A heap that has grown past thp_start takes its new 2 MiB blocks as huge pages; a small one never. */
@@ -182,7 +184,7 @@ struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *c
 	lock(&z->lock, RANK_ZONE);
 	page = take_block(z, n, order, clean);
 	if (unlikely(!page) && !has_block(z, order) &&
-	    (add_region(z) || add_piece(z, (size_t)FRAME_SIZE << order)))
+	    (add_region(z) || add_pieces(z, (size_t)FRAME_SIZE << order)))
 		page = take_block(z, n, order, clean);
 	unlock(&z->lock, RANK_ZONE);
 	return page;
@@ -214,6 +216,17 @@ void zone_free(struct zone *z, struct page *page, u32 n, bool clean)
 	unlock(&z->lock, RANK_ZONE);
 }
 
+/*
+ * Do the frames reach into 2 MiB that carry the advice and hold nothing yet? One touch would populate all of it,
+ * around free blocks that count as clean.
+ */
+static bool unpopulated(const struct region *r, u32 index, u32 n)
+{
+	u32 first = index >> HUGE_ORDER, last = min((index + n - 1) >> HUGE_ORDER, HUGE_PER_REGION - 1);
+
+	return first <= last && r->advised & ~r->huge & ((~0u >> (31 - (last - first))) << first);
+}
+
 bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean)
 {
 	struct region *r = region_of(end - 1);
@@ -221,7 +234,7 @@ bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean)
 	bool ok;
 
 	lock(&z->lock, RANK_ZONE);
-	ok = buddy_take_range(z, r, index, n);
+	ok = !unpopulated(r, index, n) && buddy_take_range(z, r, index, n);
 	if (ok && !commit(z, r, index, n)) {
 		buddy_free_range(z, r, index, n, bitmap_any(r->dirty, index, n));
 		ok = false;

@@ -81,8 +81,10 @@ u32 barn_verify(u32 id)
 	}
 	for (struct slab_sheaf *sheaf = first; sheaf; sheaf = next) {
 		next = sheaf->next;
-		if (!barn_put(id, sheaf))
-			sheaf_delete(sheaf);
+		if (barn_put(id, sheaf))
+			continue;
+		slab_free_batch(id, percpu_pages(NULL), sheaf->objects, sheaf->size);
+		sheaf_delete(sheaf);
 	}
 	return bad;
 }
