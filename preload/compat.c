@@ -88,7 +88,8 @@ static void xml_cache(FILE *f, u32 id)
 
 	if (!stat_cache(id, &cs))
 		return;
-	fprintf(f, "  <cache name=\"%s\" size=\"%u\" active=\"%lu\" total=\"%lu\" slabs=\"%lu\"/>\n",
+	fprintf(f,
+		"  <cache name=\"%s\" size=\"%u\" active=\"%lu\" total=\"%lu\" slabs=\"%lu\"/>\n",
 		cs.name, cs.size, cs.active, cs.objects, cs.slabs);
 }
 
@@ -109,7 +110,8 @@ EXPORT int malloc_info(int options_, FILE *f)
 	fprintf(f, "<total type=\"fast\" count=\"0\" size=\"%lu\"/>\n", st.sheaf_bytes);
 	fprintf(f, "<total type=\"rest\" count=\"0\" size=\"%lu\"/>\n",
 		st.committed_bytes - min(st.live_bytes, st.committed_bytes));
-	fprintf(f, "<total type=\"mmap\" count=\"%lu\" size=\"%lu\"/>\n", st.areas, st.vmalloc_bytes);
+	fprintf(f, "<total type=\"mmap\" count=\"%lu\" size=\"%lu\"/>\n", st.areas,
+		st.vmalloc_bytes);
 	fprintf(f, "<system type=\"current\" size=\"%lu\"/>\n", st.committed_bytes);
 	fprintf(f, "<aspace type=\"total\" size=\"%lu\"/>\n", st.mapped_bytes);
 	fputs("</malloc>\n", f);

@@ -149,7 +149,8 @@ static __cold void report_pointer(const struct call *call)
 	else if (page)
 		report_frame(call, page);
 	else if (vm_find(call->ptr, &area, &size))
-		report_bad(call, "invalid pointer: inside a large block of %zu bytes at %p", size, area);
+		report_bad(call, "invalid pointer: inside a large block of %zu bytes at %p", size,
+			   area);
 	else if (vm_cached(call->ptr))
 		report_bad(call, "double free: large block");
 	else

@@ -60,7 +60,8 @@ static inline void bitmap_clear(unsigned long *map, unsigned int from, unsigned 
 		WRITE_ONCE(map[w], map[w] & ~word_mask(w, from, n));
 }
 
-static inline unsigned int bitmap_weight(const unsigned long *map, unsigned int from, unsigned int n)
+static inline unsigned int bitmap_weight(const unsigned long *map, unsigned int from,
+					 unsigned int n)
 {
 	unsigned int sum = 0;
 

@@ -18,10 +18,10 @@ _Noreturn void bug(const char *fmt, ...) __printf(1, 2) __cold;
 			bug(__VA_ARGS__); \
 	} while (0)
 
-#define VM_BUG_ON(cond)                                                          \
-	do {                                                                     \
-		if (config_debug && unlikely(cond))                              \
-			bug("BUG at %s:%d: %s", __FILE__, __LINE__, #cond);      \
+#define VM_BUG_ON(cond)                                                     \
+	do {                                                                \
+		if (config_debug && unlikely(cond))                         \
+			bug("BUG at %s:%d: %s", __FILE__, __LINE__, #cond); \
 	} while (0)
 
 /* What an entry point was called with: the name that a report gives. */

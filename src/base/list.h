@@ -55,6 +55,6 @@ static inline void hlist_del_init(struct hlist_node *n)
 
 #define hlist_first_entry(head, type, member) hlist_entry_safe((head)->first, type, member)
 
-#define hlist_for_each_entry(pos, head, member)                                \
+#define hlist_for_each_entry(pos, head, member)                                      \
 	for (pos = hlist_entry_safe((head)->first, __typeof__(*(pos)), member); pos; \
 	     pos = hlist_entry_safe((pos)->member.next, __typeof__(*(pos)), member))

@@ -33,8 +33,8 @@ noinline void lock_slow(struct lock *l)
 	}
 	for (;;) {
 		old = READ_ONCE(l->word);
-		if (__atomic_compare_exchange_n(&l->word, &old, (old ? old : id) | LOCK_WAITERS, false,
-						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		if (__atomic_compare_exchange_n(&l->word, &old, (old ? old : id) | LOCK_WAITERS,
+						false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 			if (!old)
 				return;
 			platform_futex_wait(&l->word, old | LOCK_WAITERS);
@@ -58,7 +58,8 @@ void lock_rank_enter(enum lock_rank rank)
 
 void lock_rank_leave(enum lock_rank rank)
 {
-	BUG_ON(!(held >> rank & 1), "lock order: rank %d released, ranks %#x held", (int)rank, held);
+	BUG_ON(!(held >> rank & 1), "lock order: rank %d released, ranks %#x held", (int)rank,
+	       held);
 	held &= ~(1u << rank);
 }
 

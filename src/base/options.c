@@ -25,6 +25,7 @@ static const struct option {
 	size_t offset;
 	const char *help;
 } table[] = {
+/* clang-format off */
 #define OPTION(name, kind, help) { #name, kind, offsetof(struct options, name), help }
 	OPTION(abort, BOOL, "1: abort after a report of a bad free; 0: report, ignore the call"),
 	OPTION(thp, THP, "huge pages: never, auto (a heap above thp_start), always"),
@@ -37,6 +38,7 @@ static const struct option {
 	OPTION(stats, PATH, "statistics at exit: 0, 1 or stderr, or a path (%p: process id)"),
 	OPTION(help, BOOL, "1: print this table at start"),
 #undef OPTION
+	/* clang-format on */
 };
 
 static bool equal(const char *a, const char *b, size_t len)
@@ -206,7 +208,8 @@ static void show_help(void)
 	struct seq_file m;
 
 	seq_open(&m, 2);
-	seq_puts(&m, "slabmalloc: options (SLABMALLOC_CONF=key:value,... or SLABMALLOC_<KEY>=value)\n");
+	seq_puts(&m,
+		 "slabmalloc: options (SLABMALLOC_CONF=key:value,... or SLABMALLOC_<KEY>=value)\n");
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		const void *field = (const char *)&options + table[i].offset;
 

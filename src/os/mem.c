@@ -96,8 +96,8 @@ bool os_commit(void *addr, size_t size)
 bool os_decommit(void *addr, size_t size)
 {
 	int saved = errno;
-	void *p = mmap(addr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-		       -1, 0);
+	void *p = mmap(addr, size, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 
 	counter_add(os_stats.mmap, 1);
 	errno = saved;

@@ -96,8 +96,8 @@ struct page *buddy_find(struct zone *z, unsigned int order, unsigned int *found)
 {
 	for (int kind = NR_KINDS - 1; kind >= 0; kind--) {
 		for (unsigned int o = order; o <= MAX_ORDER; o++) {
-			struct page *page = hlist_first_entry(&z->free_area[o].list[kind],
-							      struct page, link);
+			struct page *page =
+				hlist_first_entry(&z->free_area[o].list[kind], struct page, link);
 
 			if (!page)
 				continue;

@@ -34,8 +34,8 @@ static void isolate(struct zone *z, unsigned int order, unsigned long frames, st
 
 	b->n = 0;
 	while (b->n < BATCH && sum < frames) {
-		struct page *page =
-			hlist_first_entry(&z->free_area[order].list[BLOCK_DIRTY], struct page, link);
+		struct page *page = hlist_first_entry(&z->free_area[order].list[BLOCK_DIRTY],
+						      struct page, link);
 
 		if (!page)
 			break;
@@ -145,7 +145,8 @@ static void release_clean_regions(struct zone *z)
 
 	lock(&z->lock, RANK_ZONE);
 	while (z->nr_regions > 1 &&
-	       (page = hlist_first_entry(&z->free_area[MAX_ORDER].list[BLOCK_CLEAN], struct page, link))) {
+	       (page = hlist_first_entry(&z->free_area[MAX_ORDER].list[BLOCK_CLEAN], struct page,
+					 link))) {
 		buddy_isolate(z, page);
 		if (!release_region(z, page)) {
 			buddy_free(z, region_of(page), 0, MAX_ORDER, false);

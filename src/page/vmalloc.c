@@ -12,7 +12,8 @@
 
 enum {
 	MAX_CACHED = 64, /* areas; their bytes are bounded by reclaim */
-	MAX_MOVED = 4096, /* areas below which small blocks may become areas: max_map_count is 65,530 */
+	MAX_MOVED =
+		4096, /* areas below which small blocks may become areas: max_map_count is 65,530 */
 };
 
 struct vm vm;

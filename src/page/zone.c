@@ -127,7 +127,8 @@ static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
 		    bitmap_any(r->dirty, h << HUGE_ORDER, FRAMES_PER_HUGE))
 			continue;
 		if (!(r->advised & bit)) {
-			if (!huge_wanted(z) || !os_hugepage((void *)(r->base + h * HUGE_SIZE), HUGE_SIZE, true))
+			if (!huge_wanted(z) ||
+			    !os_hugepage((void *)(r->base + h * HUGE_SIZE), HUGE_SIZE, true))
 				return;
 			r->advised |= bit;
 		}
@@ -222,7 +223,8 @@ void zone_free(struct zone *z, struct page *page, u32 n, bool clean)
  */
 static bool unpopulated(const struct region *r, u32 index, u32 n)
 {
-	u32 first = index >> HUGE_ORDER, last = min((index + n - 1) >> HUGE_ORDER, HUGE_PER_REGION - 1);
+	u32 first = index >> HUGE_ORDER,
+	    last = min((index + n - 1) >> HUGE_ORDER, HUGE_PER_REGION - 1);
 
 	return first <= last && r->advised & ~r->huge & ((~0u >> (31 - (last - first))) << first);
 }

@@ -48,7 +48,8 @@ struct zone {
 	unsigned long nr_free;
 	unsigned long nr_dirty;
 	unsigned long nr_huge_free; /* frames of BLOCK_HUGE blocks */
-	unsigned long nr_reused; /* dirty frames handed out again, ever: the demand that decay sees */
+	unsigned long
+		nr_reused; /* dirty frames handed out again, ever: the demand that decay sees */
 	unsigned long nr_huge; /* 2 MiB blocks asked for as huge pages, now */
 } __aligned(64);
 

@@ -37,7 +37,8 @@ static size_t used_bytes(void)
 	size_t frames = 0;
 
 	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
-		frames += READ_ONCE(node_zone(nid)->nr_present) - READ_ONCE(node_zone(nid)->nr_free);
+		frames +=
+			READ_ONCE(node_zone(nid)->nr_present) - READ_ONCE(node_zone(nid)->nr_free);
 	return (frames << FRAME_SHIFT) + READ_ONCE(vm.used_bytes);
 }
 

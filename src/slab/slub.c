@@ -216,7 +216,7 @@ static void trim_empty(struct kmem_cache_node *n, const struct kmem_cache *s, u3
 }
 
 static unsigned long free_slab_frames(const struct kmem_cache *s, struct hlist_head *list,
-				struct page_source src)
+				      struct page_source src)
 {
 	unsigned long frames = 0;
 	struct page *slab;

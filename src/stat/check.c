@@ -9,12 +9,12 @@
 
 static unsigned long broken;
 
-#define CHECK(cond, fmt, ...)                                                           \
-	do {                                                                            \
-		if (!(cond)) {                                                          \
-			broken++;                                                       \
-			printk("check: %s does not hold: " fmt, #cond, ##__VA_ARGS__);  \
-		}                                                                       \
+#define CHECK(cond, fmt, ...)                                                          \
+	do {                                                                           \
+		if (!(cond)) {                                                         \
+			broken++;                                                      \
+			printk("check: %s does not hold: " fmt, #cond, ##__VA_ARGS__); \
+		}                                                                      \
 	} while (0)
 
 static u32 free_bits(struct page *slab, const struct kmem_cache *s)
@@ -47,8 +47,8 @@ static void check_slab(struct page *slab)
 		CHECK(classes[i] == slab->cache * CLASS_UNIT, "frame %u of slab %p", i,
 		      page_address(slab));
 		if (i)
-			CHECK(slab[i].type == PAGE_TAIL && slab[i].head == i, "frame %u of slab %p", i,
-			      page_address(slab));
+			CHECK(slab[i].type == PAGE_TAIL && slab[i].head == i, "frame %u of slab %p",
+			      i, page_address(slab));
 	}
 	found[slab->cache].slabs++;
 	found[slab->cache].empty += slab->inuse == 0;

@@ -36,7 +36,9 @@ static void slabinfo_line(struct seq_file *m, const struct cache_stats *cs)
 void stat_slabinfo(struct seq_file *m)
 {
 	seq_puts(m, "slabinfo - version: 2.1\n");
-	seq_puts(m, "# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>");
+	seq_puts(
+		m,
+		"# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>");
 	seq_puts(m, " : tunables <limit> <batchcount> <sharedfactor>");
 	seq_puts(m, " : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
 	for (u32 id = 1; id < NR_CACHES; id++) {

@@ -10,7 +10,8 @@
 /* Bytes, but for the last five; the dump prints them by these names. */
 struct heap_stats {
 	unsigned long live_bytes; /* held by the program */
-	unsigned long committed_bytes; /* frames and areas in use or kept, sheaves' objects included */
+	unsigned long
+		committed_bytes; /* frames and areas in use or kept, sheaves' objects included */
 	unsigned long resident_bytes; /* of the whole process, as the kernel counts */
 	unsigned long mapped_bytes; /* address space */
 	unsigned long metadata_bytes; /* resident memory of the allocator's own structures */

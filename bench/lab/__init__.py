@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+"""The bench lab's runner: what scripts/compare and scripts/count-instructions share.
+
+    allocators   whom is measured: glibc, Debian's peers, slabmalloc, any library beside them
+    process      one measured process: its environment, its result lines, its failure
+    catalogue    what is run: the workloads, and the three that are read in another way
+    results      the samples, by row, allocator and metric
+    report       samples as tables and as JSON
+    callgrind    callgrind's output as a call graph
+
+Runs are interleaved: every allocator once, then every allocator again, so that slow moments of
+the machine fall on all of them. Medians are shown, and minima beside them, since on a virtual
+machine noise only ever adds.
+"""
