@@ -116,7 +116,7 @@ static bool commit(struct zone *z, struct region *r, u32 index, u32 n)
  * heap wants them. A mapping that carries the advice from before will be populated whole in any case. One
  * from which memory went back stays as it is until the whole 2 MiB is free (`torn`).
  */
-static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
+static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n, bool wanted)
 {
 	u32 first = index >> HUGE_ORDER, last = (index + n - 1) >> HUGE_ORDER;
 
@@ -127,7 +127,7 @@ static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
 		    bitmap_any(r->dirty, h << HUGE_ORDER, FRAMES_PER_HUGE))
 			continue;
 		if (!(r->advised & bit)) {
-			if (!huge_wanted(z) ||
+			if (!wanted ||
 			    !os_hugepage((void *)(r->base + h * HUGE_SIZE), HUGE_SIZE, true))
 				return;
 			r->advised |= bit;
@@ -141,9 +141,9 @@ static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
 static struct page *take_block(struct zone *z, u32 n, unsigned int order, bool *clean)
 {
 	unsigned int found;
+	bool wanted = huge_wanted(z), dirty;
 	struct page *page = buddy_find(z, order, &found);
 	struct region *r;
-	bool dirty;
 	u32 index;
 
 	if (!page)
@@ -152,7 +152,7 @@ static struct page *take_block(struct zone *z, u32 n, unsigned int order, bool *
 	index = page_index(page);
 	dirty = page->kind == BLOCK_DIRTY;
 	if (found >= HUGE_ORDER && r->frames == FRAMES_PER_REGION)
-		ask_huge(z, r, index, n);
+		ask_huge(z, r, index, n, wanted);
 	buddy_expand(z, page, found, order);
 	if (unlikely(!commit(z, r, index, n))) {
 		buddy_free_range(z, r, index, 1u << order, dirty);
