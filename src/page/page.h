@@ -93,7 +93,6 @@ struct region {
 	u32 nid;
 	u32 huge; /* 2 MiB blocks advised as huge pages and possibly populated */
 	u32 advised; /* 2 MiB blocks whose mapping carries the advice */
-	u32 torn; /* 2 MiB blocks from which memory went back: no advice until whole again */
 	struct hlist_node link; /* zone->regions */
 	unsigned long dirty[FRAMES_PER_REGION / BITS_PER_LONG]; /* a frame may not read as zero */
 	struct page page[FRAMES_PER_REGION];

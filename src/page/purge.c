@@ -62,7 +62,6 @@ static void account(struct zone *z, struct page *page, unsigned int order)
 		mask = huge_mask(index, order);
 		z->nr_huge -= (unsigned long)__builtin_popcount(r->huge & mask);
 		r->huge &= ~mask;
-		r->torn &= ~mask;
 	}
 }
 
@@ -188,7 +187,6 @@ size_t zone_decommit(struct zone *z)
 			bytes += (size_t)__builtin_popcount(r->committed & mask) * HUGE_SIZE;
 			r->committed &= ~mask;
 			r->advised &= ~mask;
-			r->torn &= ~mask;
 		}
 	}
 	unlock(&z->lock, RANK_ZONE);
@@ -222,7 +220,6 @@ static bool tear_huge(struct zone *z, struct region *r, u32 h)
 	z->nr_huge--;
 	r->advised &= ~bit;
 	r->huge &= ~bit;
-	r->torn |= bit;
 	for (u32 i = h << HUGE_ORDER; i < end; i++) {
 		struct page *block = &r->page[i];
 		unsigned int order = block->order;

@@ -113,8 +113,8 @@ static bool commit(struct zone *z, struct region *r, u32 index, u32 n)
 
 /*
  * A free block of 2 MiB or more is about to be carved: ask for huge pages before its first touch, if the
- * heap wants them. A mapping that carries the advice from before will be populated whole in any case. One
- * from which memory went back stays as it is until the whole 2 MiB is free (`torn`).
+ * heap wants them. A mapping that carries the advice from before will be populated whole in any case. The
+ * 2 MiB are free as a whole here, so no return of memory is undone.
  */
 static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n, bool wanted)
 {
@@ -123,8 +123,7 @@ static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n, bool wa
 	for (u32 h = first; h <= last; h++) {
 		u32 bit = 1u << h;
 
-		if ((r->huge | r->torn) & bit ||
-		    bitmap_any(r->dirty, h << HUGE_ORDER, FRAMES_PER_HUGE))
+		if (r->huge & bit || bitmap_any(r->dirty, h << HUGE_ORDER, FRAMES_PER_HUGE))
 			continue;
 		if (!(r->advised & bit)) {
 			if (!wanted ||
