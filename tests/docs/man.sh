@@ -1,0 +1,67 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The man page lists exactly the options (with their defaults) that help:1 prints, and exactly the
+# statistics that SLABMALLOC_STATS=1 writes; and it renders without a warning.
+# usage: man.sh PAGE LIBRARY
+page=$1
+library=$2
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+failed=0
+
+# run VARIABLE=VALUE: what a small program writes on stderr under the library, and no other option.
+run() {
+	env -i PATH="$PATH" LD_PRELOAD="$library" "$1" true 2>&1
+}
+
+# items HEADING: the tags of the lists below this heading of the page, up to the next one.
+items() {
+	sed -n "/^\.S[hs] $1\$/,/^\.S[hs] /s/^\.It Li //p" "$page"
+}
+
+compare() {
+	sort "$dir/page" >"$dir/page.sorted"
+	sort "$dir/library" >"$dir/library.sorted"
+	if [ ! -s "$dir/library" ]; then
+		echo "$1: the library printed nothing"
+		failed=1
+	elif ! diff "$dir/page.sorted" "$dir/library.sorted" >"$dir/diff"; then
+		echo "$1: < only in the page, > only in the library:"
+		cat "$dir/diff"
+		failed=1
+	fi
+}
+
+# key:default, with sizes in bytes on both sides.
+items ENVIRONMENT | awk -F: '
+	$2 ~ /^[0-9]+[KMG]$/ {
+		unit = substr($2, length($2))
+		n = $2 + 0
+		$2 = sprintf("%.0f", n * (unit == "K" ? 1024 : unit == "M" ? 1048576 : 1073741824))
+	}
+	{ print $1 ":" $2 }' >"$dir/page"
+run SLABMALLOC_CONF=help:1 |
+	awk '/^  [a-z]/ { print $1 ":" ($1 == "help" ? 0 : $2) }' >"$dir/library"
+compare options
+
+run SLABMALLOC_STATS=1 >"$dir/statistics"
+
+items Caches >"$dir/page"
+sed -n 's/^# name *//p' "$dir/statistics" | grep -o '<[a-z]*_*[a-z]*>' | tr -d '<>' >"$dir/library"
+compare 'slabinfo columns'
+
+items Totals >"$dir/page"
+awk '/^$/ { part++ } part == 2 && NF { print $1 }' "$dir/statistics" >"$dir/library"
+compare 'statistics'
+
+for renderer in 'groff -ww -mandoc -Tutf8' 'mandoc -T lint -W warning'; do
+	command -v "${renderer%% *}" >/dev/null || continue
+	$renderer "$page" >"$dir/rendered" 2>"$dir/warnings" || failed=1
+	case $renderer in mandoc*) mv "$dir/rendered" "$dir/warnings" ;; esac
+	if [ -s "$dir/warnings" ]; then
+		echo "$renderer:"
+		cat "$dir/warnings"
+		failed=1
+	fi
+done
+exit $failed

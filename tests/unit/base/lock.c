@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#include "base/lock.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+enum { THREADS = 4, ROUNDS = 20000, SLOW_ROUNDS = 40 };
+
+static struct lock tested, outer;
+static struct {
+	unsigned long a, b; /* equal outside the critical section */
+} shared;
+
+static void *count(__attribute__((unused)) void *arg)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		lock(&tested, RANK_ZONE);
+		check(lock_is_mine(&tested));
+		check(shared.a == shared.b);
+		WRITE_ONCE(shared.a, shared.a + 1);
+		WRITE_ONCE(shared.b, shared.b + 1);
+		unlock(&tested, RANK_ZONE);
+	}
+	return NULL;
+}
+
+/* Holders that sleep make the others sleep on the futex. */
+static void *count_slowly(__attribute__((unused)) void *arg)
+{
+	for (int i = 0; i < SLOW_ROUNDS; i++) {
+		lock(&tested, RANK_ZONE);
+		check(shared.a == shared.b);
+		shared.a++;
+		usleep(200);
+		shared.b++;
+		unlock(&tested, RANK_ZONE);
+	}
+	return NULL;
+}
+
+static void run_threads(void *(*fn)(void *))
+{
+	pthread_t thread[THREADS];
+
+	shared.a = shared.b = 0;
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, fn, NULL), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+}
+
+static void assert_free(struct lock *l)
+{
+	assert_int_equal(l->word, 0);
+	assert_false(lock_is_mine(l));
+}
+
+TEST(one_thread_at_a_time_is_inside)
+{
+	run_threads(count);
+	assert_int_equal(shared.a, THREADS * ROUNDS);
+	assert_free(&tested);
+}
+
+TEST(sleepers_are_woken_one_after_the_other)
+{
+	run_threads(count_slowly);
+	assert_int_equal(shared.a, THREADS * SLOW_ROUNDS);
+	assert_free(&tested);
+}
+
+static void *try_it(void *arg)
+{
+	*(bool *)arg = lock_try(&tested, RANK_ZONE);
+	check(!lock_is_mine(&tested) || *(bool *)arg);
+	if (*(bool *)arg)
+		unlock(&tested, RANK_ZONE);
+	return NULL;
+}
+
+static bool other_thread_gets_it(void)
+{
+	pthread_t thread;
+	bool got;
+
+	assert_int_equal(pthread_create(&thread, NULL, try_it, &got), 0);
+	pthread_join(thread, NULL);
+	return got;
+}
+
+TEST(try_takes_a_free_lock_and_never_waits)
+{
+	assert_true(other_thread_gets_it());
+	assert_true(lock_try(&tested, RANK_ZONE));
+	assert_true(lock_is_mine(&tested));
+	assert_false(other_thread_gets_it());
+	unlock(&tested, RANK_ZONE);
+	assert_false(lock_is_mine(&tested));
+	assert_true(other_thread_gets_it());
+}
+
+/* What fork's handlers do: locks of others are taken, the interrupted thread's own are left to it. */
+TEST(fork_keeps_the_locks_of_the_thread_that_it_interrupted)
+{
+	lock(&tested, RANK_ZONE);
+	lock_for_fork(&outer);
+	lock_for_fork(&tested);
+	assert_true(lock_is_mine(&outer));
+	assert_true(lock_is_mine(&tested));
+	unlock_after_fork(&outer);
+	unlock_after_fork(&tested);
+	assert_free(&outer);
+	assert_true(lock_is_mine(&tested));
+	unlock(&tested, RANK_ZONE);
+	assert_free(&tested);
+	/* Nothing of it is remembered for the next fork. */
+	lock_for_fork(&tested);
+	unlock_after_fork(&tested);
+	assert_free(&tested);
+}
+
+static void take_in_rising_order(void)
+{
+	static struct lock l[RANK_MEMBLOCK + 1];
+
+	for (enum lock_rank r = RANK_THREADS; r <= RANK_MEMBLOCK; r++)
+		lock(&l[r], r);
+	for (enum lock_rank r = RANK_THREADS; r <= RANK_MEMBLOCK; r++)
+		unlock(&l[r], r);
+	for (enum lock_rank r = RANK_THREADS; r <= RANK_MEMBLOCK; r++)
+		check(l[r].word == 0);
+}
+
+static void take_in_falling_order(void)
+{
+	lock(&tested, RANK_ZONE);
+	lock(&outer, RANK_NODE);
+}
+
+static void take_two_of_one_rank(void)
+{
+	lock(&tested, RANK_ZONE);
+	lock(&outer, RANK_ZONE);
+}
+
+static void try_in_falling_order(void)
+{
+	lock(&tested, RANK_ZONE);
+	lock_try(&outer, RANK_RECLAIM);
+}
+
+static void release_what_is_not_held(void)
+{
+	lock(&tested, RANK_ZONE);
+	unlock(&tested, RANK_NODE);
+}
+
+TEST(locks_taken_in_rising_rank_and_released_in_any_order_are_fine)
+{
+	assert_child_succeeds(take_in_rising_order);
+}
+
+TEST(debug_builds_abort_on_a_wrong_lock_order)
+{
+	if (!config_debug)
+		skip();
+	assert_child_aborts(take_in_falling_order,
+			    "slabmalloc: lock order: rank 4 taken with ranks 0x40 held\n");
+	assert_child_aborts(take_two_of_one_rank,
+			    "slabmalloc: lock order: rank 6 taken with ranks 0x40 held\n");
+	assert_child_aborts(try_in_falling_order,
+			    "slabmalloc: lock order: rank 2 taken with ranks 0x40 held\n");
+	assert_child_aborts(release_what_is_not_held,
+			    "slabmalloc: lock order: rank 4 released, ranks 0x40 held\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_thread_at_a_time_is_inside),
+		cmocka_unit_test(sleepers_are_woken_one_after_the_other),
+		cmocka_unit_test(try_takes_a_free_lock_and_never_waits),
+		cmocka_unit_test(fork_keeps_the_locks_of_the_thread_that_it_interrupted),
+		cmocka_unit_test(locks_taken_in_rising_rank_and_released_in_any_order_are_fine),
+		cmocka_unit_test(debug_builds_abort_on_a_wrong_lock_order),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

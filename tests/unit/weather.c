@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/*
+ * weather.c - the linker (--wrap) leads the other rooms' calls of os/ here first.
+ */
+#include <errno.h>
+
+#include "os/mem.h"
+#include "os/thread.h"
+#include "unit.h"
+
+struct weather weather = { -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+
+void clear_weather(void)
+{
+	weather = (struct weather){ -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+}
+
+static bool fails(int *successes)
+{
+	if (*successes < 0)
+		return false;
+	if (*successes == 0) {
+		errno = ENOMEM;
+		return true;
+	}
+	--*successes;
+	return false;
+}
+
+/* __real_x is the function x, which every other file calls as __wrap_x. */
+#define WRAP(type, failure, name, params, args)                                     \
+	type __real_##name params;                                                  \
+	type __wrap_##name params;                                                  \
+	type __wrap_##name params                                                   \
+	{                                                                           \
+		return fails(&weather.name) ? (type)(failure) : __real_##name args; \
+	}
+
+WRAP(void *, NULL, os_map, (size_t size), (size))
+WRAP(void *, NULL, os_map_aligned, (size_t size, size_t align), (size, align))
+WRAP(void *, NULL, os_reserve_aligned, (size_t size, size_t align), (size, align))
+WRAP(bool, false, os_commit, (void *addr, size_t size), (addr, size))
+WRAP(bool, false, os_unmap, (void *addr, size_t size), (addr, size))
+WRAP(bool, false, os_purge, (void *addr, size_t size), (addr, size))
+WRAP(bool, false, os_hugepage, (void *addr, size_t size, bool yes), (addr, size, yes))
+WRAP(void *, NULL, os_remap, (void *addr, size_t old, size_t size), (addr, old, size))
+
+u64 __real_os_now_ms(void);
+u64 __wrap_os_now_ms(void);
+
+u64 __wrap_os_now_ms(void)
+{
+	return weather.now_ms ? weather.now_ms : __real_os_now_ms();
+}
