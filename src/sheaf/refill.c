@@ -14,7 +14,6 @@
  * While a slot is being changed c->busy names it: a child of fork leaves that slot of this thread alone.
  */
 #include "base/options.h"
-#include "page/memblock.h"
 #include "sheaf/barn.h"
 #include "sheaf/sheaf.h"
 
@@ -27,27 +26,6 @@ enum {
 	AGE_MS = 250,
 	SHARED_THREADS = 16, /* from this many threads on, each one's bound falls */
 };
-
-static size_t sheaf_bytes(u32 capacity)
-{
-	return sizeof(struct slab_sheaf) + capacity * sizeof(void *);
-}
-
-struct slab_sheaf *sheaf_new(u32 capacity)
-{
-	struct slab_sheaf *sheaf = memblock_alloc(sheaf_bytes(capacity));
-
-	if (sheaf) {
-		sheaf->size = 0;
-		sheaf->capacity = capacity;
-	}
-	return sheaf;
-}
-
-void sheaf_delete(struct slab_sheaf *sheaf)
-{
-	memblock_free(sheaf, sheaf_bytes(sheaf->capacity));
-}
 
 static u32 clamp_capacity(u32 bytes, u32 size, u32 most)
 {
@@ -342,48 +320,4 @@ void percpu_drain_pages(struct kmem_percpu *c)
 	WRITE_ONCE(c->busy, BUSY_PCP);
 	pcp_drain(&c->pcp);
 	WRITE_ONCE(c->busy, 0);
-}
-
-static struct object sheaf_object(void *entry)
-{
-	return slab_object((void *)((uintptr_t)entry & ~(uintptr_t)OBJECT_FRESH));
-}
-
-bool objects_sound(void *const *objects, u32 n)
-{
-	for (u32 i = 0; i < n; i++)
-		if (sheaf_object(objects[i]).state != OBJECT_USED)
-			return false;
-	return true;
-}
-
-u32 verify_objects(void *const *objects, u32 n)
-{
-	u32 bad = 0;
-
-	for (u32 i = 0; i < n; i++) {
-		struct object o = sheaf_object(objects[i]);
-
-		if (o.state != OBJECT_USED) {
-			slab_report(&(struct call){ "free", objects[i] }, &o);
-			bad++;
-		}
-	}
-	return bad;
-}
-
-u32 sheaf_verify(struct kmem_percpu *c)
-{
-	u32 bad = 0;
-
-	for (u32 id = 1; id < NR_CACHES; id++) {
-		struct sheaf_slot *slot = &c->slot[id];
-
-		if (slot->base)
-			bad += verify_objects(slot->base, (u32)(slot->top - slot->base));
-		if (slot->spare)
-			bad += verify_objects(slot->spare->objects, slot->spare->size);
-		bad += barn_verify(id);
-	}
-	return bad;
 }

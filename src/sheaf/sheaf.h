@@ -151,23 +151,18 @@ void percpu_drain_pages(struct kmem_percpu *c);
 /* Sheaves without a miss for a while shrink. Cheap when called too early. */
 void sheaf_age(struct kmem_percpu *c, u64 now_ms);
 
-/* Reports every pointer in the thread's sheaves and the barns that is no object in use; how many. */
-u32 sheaf_verify(struct kmem_percpu *c);
-u32 verify_objects(void *const *objects, u32 n);
-
-/* Is each of them an object in use (nothing is reported)? */
-bool objects_sound(void *const *objects, u32 n);
+/* sheaf.c: a sheaf by itself. */
 
 struct slab_sheaf *sheaf_new(u32 capacity);
 void sheaf_delete(struct slab_sheaf *sheaf);
 
-/* Is p in a sheaf of cache id, of any thread or in the barn? */
-bool sheaf_holds(u32 id, const void *p);
+/* Is each of them an object in use? */
+bool objects_sound(void *const *objects, u32 n);
 
-/* Objects of cache id in all sheaves, about. */
-unsigned long sheaf_objects(u32 id);
+/* The same, and each that is not is reported; how many. */
+u32 verify_objects(void *const *objects, u32 n);
 
-/* thread.c */
+/* thread.c: a thread's sheaves, and looking into those of all. */
 
 extern struct lock threads_lock;
 extern struct hlist_head threads;
@@ -181,6 +176,15 @@ void sheaf_detach(void);
 
 /* In the child: takes what the other threads held. */
 void sheaf_after_fork(void);
+
+/* Reports every pointer in the thread's sheaves and the barns that is no object in use; how many. */
+u32 sheaf_verify(struct kmem_percpu *c);
+
+/* Is p in a sheaf of cache id, of any thread or in the barn? */
+bool sheaf_holds(u32 id, const void *p);
+
+/* Objects of cache id in all sheaves, about. */
+unsigned long sheaf_objects(u32 id);
 
 #define for_each_percpu(c) hlist_for_each_entry(c, &threads, link)
 

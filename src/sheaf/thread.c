@@ -175,3 +175,19 @@ unsigned long sheaf_objects(u32 id)
 	unlock(&threads_lock, RANK_THREADS);
 	return sum;
 }
+
+u32 sheaf_verify(struct kmem_percpu *c)
+{
+	u32 bad = 0;
+
+	for (u32 id = 1; id < NR_CACHES; id++) {
+		struct sheaf_slot *slot = &c->slot[id];
+
+		if (slot->base)
+			bad += verify_objects(slot->base, (u32)(slot->top - slot->base));
+		if (slot->spare)
+			bad += verify_objects(slot->spare->objects, slot->spare->size);
+		bad += barn_verify(id);
+	}
+	return bad;
+}

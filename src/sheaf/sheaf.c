@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/*
+ * sheaf.c - a sheaf by itself: its memory, and whether what it holds is what it should hold.
+ */
+#include "sheaf/sheaf.h"
+
+#include "page/memblock.h"
+
+static size_t sheaf_bytes(u32 capacity)
+{
+	return sizeof(struct slab_sheaf) + capacity * sizeof(void *);
+}
+
+struct slab_sheaf *sheaf_new(u32 capacity)
+{
+	struct slab_sheaf *sheaf = memblock_alloc(sheaf_bytes(capacity));
+
+	if (sheaf) {
+		sheaf->size = 0;
+		sheaf->capacity = capacity;
+	}
+	return sheaf;
+}
+
+void sheaf_delete(struct slab_sheaf *sheaf)
+{
+	memblock_free(sheaf, sheaf_bytes(sheaf->capacity));
+}
+
+static struct object sheaf_object(void *entry)
+{
+	return slab_object((void *)((uintptr_t)entry & ~(uintptr_t)OBJECT_FRESH));
+}
+
+bool objects_sound(void *const *objects, u32 n)
+{
+	for (u32 i = 0; i < n; i++)
+		if (sheaf_object(objects[i]).state != OBJECT_USED)
+			return false;
+	return true;
+}
+
+u32 verify_objects(void *const *objects, u32 n)
+{
+	u32 bad = 0;
+
+	for (u32 i = 0; i < n; i++) {
+		struct object o = sheaf_object(objects[i]);
+
+		if (o.state != OBJECT_USED) {
+			slab_report(&(struct call){ "free", objects[i] }, &o);
+			bad++;
+		}
+	}
+	return bad;
+}
