@@ -54,9 +54,9 @@ def main():
         if not colours:
             unit = 0
         inverse = -(-(1 << 32) // size)
-        rows.append(f"KMALLOC({size}, {n}, {objects}, {inverse}u, {colours + 1}, {unit})")
+        rows.append(f"KMALLOC({size}, {n}, {objects}, {inverse}u, {colours + 1}, {unit}, {-(-(4 << 16) // objects)}u)")
     with open(out, "w", encoding="ascii") as f:
-        f.write("/* Made by kmalloc-table.py: size, frames, objects, 2^32/size, colours, colour unit */\n")
+        f.write("/* Made by kmalloc-table.py: size, frames, objects, 2^32/size, colours, colour unit, 2^18/objects */\n")
         f.write("\n".join(rows) + "\n")
 
 

@@ -4,15 +4,16 @@
 /* Class 0 has no size: no request and no frame belongs to it. */
 const struct kmem_cache kmalloc_caches[NR_KMALLOC] = {
 	{ .name = "none" },
-#define KMALLOC(sz, nframes, nobjects, inv, ncolours, unit) \
-	{                                                   \
-		.name = "kmalloc-" #sz,                     \
-		.size = sz,                                 \
-		.inverse = inv,                             \
-		.objects = nobjects,                        \
-		.frames = nframes,                          \
-		.colours = ncolours,                        \
-		.colour_unit = unit,                        \
+#define KMALLOC(sz, nframes, nobjects, inv, ncolours, unit, quart) \
+	{                                                          \
+		.name = "kmalloc-" #sz,                            \
+		.size = sz,                                        \
+		.inverse = inv,                                    \
+		.quarter = quart,                                  \
+		.objects = nobjects,                               \
+		.frames = nframes,                                 \
+		.colours = ncolours,                               \
+		.colour_unit = unit,                               \
 	},
 #include "kmalloc-table.h"
 #undef KMALLOC

@@ -44,6 +44,7 @@ struct kmem_cache {
 	char name[16];
 	u32 size; /* bytes from object to object */
 	u32 inverse; /* ceil(2^32 / size): offset * inverse >> 32 is the object's index */
+	u32 quarter; /* ceil(2^18 / objects): inuse * quarter >> 16 is the quarter that it fills */
 	u16 objects; /* in a slab */
 	u16 frames; /* of a slab */
 	u16 colours; /* different starts of the first object (Bonwick 1994, section 4.1) ... */

@@ -37,7 +37,7 @@ static u32 fullness(const struct kmem_cache *s, u32 inuse)
 {
 	if (!inuse)
 		return 0;
-	return min(1 + inuse * (NR_FULLNESS - 1) / s->objects, (u32)NR_FULLNESS - 1);
+	return min(1 + (inuse * s->quarter >> 16), (u32)NR_FULLNESS - 1);
 }
 
 /* Puts a slab where `inuse` objects belong, after it had `before`. Node lock held. */

@@ -15,12 +15,12 @@ void clear_weather(void)
 	weather = (struct weather){ -1, -1, -1, -1, -1, -1, -1, -1, 0 };
 }
 
-static bool fails(int *successes)
+static bool fails(int *successes, int err)
 {
 	if (*successes < 0)
 		return false;
 	if (*successes == 0) {
-		errno = ENOMEM;
+		errno = err;
 		return true;
 	}
 	--*successes;
@@ -28,22 +28,24 @@ static bool fails(int *successes)
 }
 
 /* __real_x is the function x, which every other file calls as __wrap_x. */
-#define WRAP(type, failure, name, params, args)                                     \
-	type __real_##name params;                                                  \
-	type __wrap_##name params;                                                  \
-	type __wrap_##name params                                                   \
-	{                                                                           \
-		return fails(&weather.name) ? (type)(failure) : __real_##name args; \
+#define WRAP(type, failure, err, name, params, args)                                    \
+	type __real_##name params;                                                      \
+	type __wrap_##name params;                                                      \
+	type __wrap_##name params                                                       \
+	{                                                                               \
+		return fails(&weather.name, err) ? (type)(failure) : __real_##name args; \
 	}
 
-WRAP(void *, NULL, os_map, (size_t size), (size))
-WRAP(void *, NULL, os_map_aligned, (size_t size, size_t align), (size, align))
-WRAP(void *, NULL, os_reserve_aligned, (size_t size, size_t align), (size, align))
-WRAP(bool, false, os_commit, (void *addr, size_t size), (addr, size))
-WRAP(bool, false, os_unmap, (void *addr, size_t size), (addr, size))
-WRAP(bool, false, os_purge, (void *addr, size_t size), (addr, size))
-WRAP(bool, false, os_hugepage, (void *addr, size_t size, bool yes), (addr, size, yes))
-WRAP(void *, NULL, os_remap, (void *addr, size_t old, size_t size), (addr, old, size))
+WRAP(void *, NULL, ENOMEM, os_map, (size_t size), (size))
+WRAP(void *, NULL, ENOMEM, os_map_aligned, (size_t size, size_t align), (size, align))
+WRAP(void *, NULL, ENOMEM, os_reserve_aligned, (size_t size, size_t align), (size, align))
+WRAP(bool, false, ENOMEM, os_commit, (void *addr, size_t size), (addr, size))
+WRAP(void *, NULL, ENOMEM, os_remap, (void *addr, size_t old, size_t size), (addr, old, size))
+
+/* Nobody is told why these fail: they keep errno. */
+WRAP(bool, false, errno, os_unmap, (void *addr, size_t size), (addr, size))
+WRAP(bool, false, errno, os_purge, (void *addr, size_t size), (addr, size))
+WRAP(bool, false, errno, os_hugepage, (void *addr, size_t size, bool yes), (addr, size, yes))
 
 u64 __real_os_now_ms(void);
 u64 __wrap_os_now_ms(void);

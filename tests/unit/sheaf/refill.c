@@ -25,6 +25,12 @@ static void drop(struct kmem_percpu *c, u32 id, u32 n)
 		heap_free(c, id, live[--held]);
 }
 
+static int setup(void **state)
+{
+	held = 0;
+	return heap_setup(state);
+}
+
 static struct sheaf_slot *slot_of(u32 id)
 {
 	return &this_cpu->slot[id];
@@ -190,7 +196,7 @@ TEST(full_and_empty_swap_with_the_spare_whole)
 	u32 id = kmalloc_index(64), n;
 	struct slab_sheaf *full;
 
-	hold(this_cpu, id, 100);
+	hold(this_cpu, id, 600);
 	while (slot_of(id)->top != slot_of(id)->limit)
 		drop(this_cpu, id, 1);
 	n = in_main(id);
@@ -231,8 +237,6 @@ TEST(what_one_thread_frees_another_gets_in_the_same_sheaves)
 	drop(producer, id, 600);
 	heap_verify(producer);
 	heap_verify(consumer);
-	sheaf_detach();
-	this_cpu = consumer;
 }
 
 TEST(when_barn_and_sheaves_are_full_objects_go_to_their_slabs)
@@ -245,8 +249,6 @@ TEST(when_barn_and_sheaves_are_full_objects_go_to_their_slabs)
 		drop(consumer, id, MAX_LIVE);
 	}
 	assert_true(heap_objects_out(id) * 1024 <= BARN_BYTES + 4 * 64 * KIB);
-	sheaf_detach();
-	this_cpu = consumer;
 }
 
 TEST(sheaves_left_alone_halve_and_go_and_busy_ones_stay)
@@ -452,7 +454,7 @@ TEST(without_any_memory_the_answer_is_null)
 
 int main(void)
 {
-#define REFILL_TEST(name) cmocka_unit_test_setup_teardown(name, heap_setup, heap_teardown)
+#define REFILL_TEST(name) cmocka_unit_test_setup_teardown(name, setup, heap_teardown)
 	const struct CMUnitTest tests[] = {
 		REFILL_TEST(a_first_sheaf_is_what_fits_a_frame_and_30_objects_at_the_most),
 		REFILL_TEST(objects_come_in_address_order),
@@ -461,7 +463,7 @@ int main(void)
 		REFILL_TEST(all_sheaves_of_a_thread_stay_under_their_bound),
 		REFILL_TEST(the_bound_falls_where_there_are_many_threads),
 		REFILL_TEST(a_class_without_room_for_a_sheaf_works_object_by_object),
-		REFILL_TEST(a_loop_at_the_edge_of_a_sheaf_swaps_and_touches_no_slab),
+		REFILL_TEST(a_loop_around_any_edge_swaps_sheaves_and_touches_no_slab),
 		REFILL_TEST(full_and_empty_swap_with_the_spare_whole),
 		REFILL_TEST(what_one_thread_frees_another_gets_in_the_same_sheaves),
 		REFILL_TEST(when_barn_and_sheaves_are_full_objects_go_to_their_slabs),

@@ -77,7 +77,7 @@ TEST(every_small_size_is_served_from_its_own_class)
 TEST(a_full_sheaf_refuses)
 {
 	struct sheaf_slot *slot = &this_cpu->slot[kmalloc_index(64)];
-	void *p[100];
+	void *p[600];
 	u32 n = 0;
 
 	for (n = 0; n < ARRAY_SIZE(p); n++)
