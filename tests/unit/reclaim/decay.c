@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+
+#include "base/options.h"
+#include "page/large.h"
+#include "page/vmalloc.h"
+#include "reclaim/reclaim.h"
+#include "sheaf/barn.h"
+#include "sheaf/heap.h"
+#include "unit.h"
+
+enum { BLOCK = 256 << 10, MAX_BLOCKS = 256, STEP_MS = 50 };
+
+static struct zone *const z = &zones[0];
+static void *block[MAX_BLOCKS];
+static u64 clock_ms = 1000000;
+
+static void tick_at(u64 ms)
+{
+	weather.now_ms = ms;
+	reclaim_tick(this_cpu);
+}
+
+/* Time passes without use, and the demand and peaks of before are forgotten. */
+static int setup(void **state)
+{
+	heap_setup(state);
+	options.dirty_min = 4 * MIB;
+	options.dirty_max = 256 * MIB;
+	options.decay_ms = 500;
+	for (int i = 0; i < 4; i++)
+		tick_at(clock_ms += 100000);
+	assert_int_equal(reclaim_dirty(), 0);
+	return 0;
+}
+
+static void alloc_blocks(u32 from, u32 end)
+{
+	for (u32 i = from; i < end; i++) {
+		block[i] = large_alloc(z, BLOCK, FRAME_SIZE, false);
+		assert_non_null(block[i]);
+		reclaim_tick(this_cpu);
+	}
+}
+
+static size_t used(void)
+{
+	return ((z->nr_present - z->nr_free) << FRAME_SHIFT) + vm.used_bytes;
+}
+
+static void free_blocks(u32 from, u32 end)
+{
+	for (u32 i = from; i < end; i++) {
+		assert_true(large_free(block[i]));
+		reclaim_tick(this_cpu);
+	}
+}
+
+TEST(a_program_that_only_frees_keeps_dirty_min_and_an_eighth_of_what_it_has)
+{
+	alloc_blocks(0, MAX_BLOCKS);
+	assert_int_equal(reclaim_dirty(), 0);
+	for (u32 i = 0; i < MAX_BLOCKS; i++) {
+		free_blocks(i, i + 1);
+		assert_true(reclaim_dirty() <= options.dirty_min + used() / 8);
+	}
+	/* It goes in large steps, not as soon as it comes. */
+	assert_true(reclaim_dirty() >= options.dirty_min / 2);
+}
+
+TEST(what_is_used_again_and_again_stays)
+{
+	size_t kept = 0;
+
+	for (int round = 0; round < 12; round++) {
+		alloc_blocks(0, 128);
+		free_blocks(0, 128);
+		tick_at(clock_ms += STEP_MS);
+		kept = reclaim_dirty();
+	}
+	assert_true(kept >= 24 * MIB);
+	assert_true(kept <= 32 * MIB);
+}
+
+TEST(a_loop_that_starts_after_a_long_sleep_finds_its_memory_again)
+{
+	unsigned long reused = z->nr_reused;
+
+	for (int round = 0; round < 20; round++) {
+		alloc_blocks(0, 4);
+		free_blocks(0, 4);
+		tick_at(clock_ms += 2);
+	}
+	assert_true((z->nr_reused - reused) << FRAME_SHIFT >= 19 * 4 * BLOCK);
+}
+
+TEST(dirty_max_holds_whatever_the_demand)
+{
+	options.dirty_max = 6 * MIB;
+	for (int round = 0; round < 12; round++) {
+		alloc_blocks(0, 128);
+		for (u32 i = 0; i < 128; i++) {
+			free_blocks(i, i + 1);
+			assert_true(reclaim_dirty() <= 6 * MIB);
+		}
+		clock_ms += STEP_MS;
+	}
+	assert_true(reclaim_dirty() >= 4 * MIB);
+}
+
+TEST(used_and_dirty_together_stay_near_the_peak_of_what_was_used)
+{
+	for (int round = 0; round < 12; round++) {
+		/* Another size each time: what is free serves in part only. */
+		size_t size = BLOCK + (size_t)(round % 4) * 200 * KIB;
+		u32 n = (u32)(32 * MIB / size);
+
+		for (u32 i = 0; i < n; i++) {
+			block[i] = large_alloc(z, size, FRAME_SIZE, false);
+			reclaim_tick(this_cpu);
+			assert_true(used() + reclaim_dirty() <= 33 * MIB / 8 * 9 + options.dirty_min);
+		}
+		free_blocks(0, n);
+		tick_at(clock_ms += STEP_MS);
+	}
+}
+
+TEST(without_demand_everything_goes_after_decay_ms)
+{
+	alloc_blocks(0, 40);
+	free_blocks(0, 12);
+	assert_int_equal(reclaim_dirty(), 12 * BLOCK);
+	tick_at(clock_ms + options.decay_ms - STEP_MS);
+	assert_int_equal(reclaim_dirty(), 12 * BLOCK);
+	tick_at(clock_ms += options.decay_ms + STEP_MS);
+	tick_at(clock_ms += STEP_MS);
+	assert_int_equal(reclaim_dirty(), 0);
+	free_blocks(12, 40);
+}
+
+TEST(demand_postpones_the_decay)
+{
+	alloc_blocks(0, 10);
+	free_blocks(0, 10);
+	for (int i = 0; i < 20; i++) {
+		tick_at(clock_ms += options.decay_ms / 2);
+		alloc_blocks(0, 1);
+		free_blocks(0, 1);
+		assert_int_equal(reclaim_dirty(), 10 * BLOCK);
+	}
+	for (int i = 0; i < 3; i++)
+		tick_at(clock_ms += options.decay_ms);
+	assert_int_equal(reclaim_dirty(), 0);
+}
+
+TEST(cached_areas_count_and_go_first)
+{
+	void *area = large_alloc(z, 3 * MIB + BLOCK * 4, FRAME_SIZE, false);
+	void *large = large_alloc(z, 20 * MIB, FRAME_SIZE, false);
+
+	assert_true(vsize(large) > 0);
+	large_free(area);
+	reclaim_tick(this_cpu);
+	assert_true(reclaim_dirty() > 0);
+	large_free(large);
+	assert_true(reclaim_dirty() >= 20 * MIB);
+	reclaim_tick(this_cpu);
+	assert_false(vm_cached(large));
+	assert_true(reclaim_dirty() <= options.dirty_min);
+}
+
+TEST(a_tick_does_not_wait_for_another_reclaimer)
+{
+	alloc_blocks(0, 40);
+	lock(&reclaim_lock, RANK_RECLAIM);
+	free_blocks(0, 40);
+	assert_int_equal(reclaim_dirty(), 40 * BLOCK);
+	unlock(&reclaim_lock, RANK_RECLAIM);
+	reclaim_tick(NULL);
+	assert_true(reclaim_dirty() <= options.dirty_min);
+}
+
+TEST(a_system_that_takes_nothing_back_is_asked_again_after_a_second)
+{
+	alloc_blocks(0, 40);
+	weather.os_purge = 0;
+	free_blocks(0, 40);
+	assert_int_equal(reclaim_dirty(), 40 * BLOCK);
+	weather.os_purge = -1;
+	tick_at(clock_ms += 900);
+	assert_int_equal(reclaim_dirty(), 40 * BLOCK);
+	tick_at(clock_ms += 200);
+	tick_at(clock_ms += STEP_MS);
+	assert_true(reclaim_dirty() <= options.dirty_min);
+}
+
+TEST(huge_pages_that_are_mostly_free_are_torn_and_given_back)
+{
+	static void *kept[30];
+	u32 n = 0;
+
+	options.thp = THP_ALWAYS;
+	alloc_blocks(0, 240);
+	options.thp = THP_NEVER;
+	if (z->nr_huge < 30)
+		skip();
+	for (u32 i = 0; i < 240; i++) {
+		if ((uintptr_t)block[i] % HUGE_SIZE == 0)
+			kept[n++] = block[i];
+		else
+			assert_true(large_free(block[i]));
+		tick_at(clock_ms += STEP_MS);
+	}
+	assert_true(z->nr_huge < 30);
+	assert_true(z->nr_huge_free << FRAME_SHIFT <= used() + options.dirty_min);
+	assert_true(reclaim_dirty() <= options.dirty_min + used() / 8);
+	while (n)
+		assert_true(large_free(kept[--n]));
+}
+
+TEST(idle_sheaves_shrink_and_idle_barns_empty)
+{
+	enum { OBJECTS = 1000 };
+	static void *object[OBJECTS];
+	u32 id = kmalloc_index(64), capacity;
+
+	for (int i = 0; i < OBJECTS; i++)
+		object[i] = heap_alloc(this_cpu, id);
+	for (int i = 0; i < OBJECTS; i++)
+		heap_free(this_cpu, id, object[i]);
+	assert_true(barns[id].nr > 0);
+	capacity = this_cpu->capacity[id];
+	for (int i = 0; i < 11; i++)
+		tick_at(clock_ms += STEP_MS);
+	assert_int_equal(barns[id].nr, 0);
+	assert_true(this_cpu->capacity[id] < capacity);
+}
+
+TEST(a_tick_keeps_errno)
+{
+	alloc_blocks(0, 40);
+	errno = 1234;
+	weather.os_purge = 1;
+	free_blocks(0, 40);
+	assert_int_equal(errno, 1234);
+}
+
+int main(void)
+{
+#define DECAY_TEST(name) cmocka_unit_test_setup_teardown(name, setup, heap_teardown)
+	const struct CMUnitTest tests[] = {
+		DECAY_TEST(a_program_that_only_frees_keeps_dirty_min_and_an_eighth_of_what_it_has),
+		DECAY_TEST(what_is_used_again_and_again_stays),
+		DECAY_TEST(a_loop_that_starts_after_a_long_sleep_finds_its_memory_again),
+		DECAY_TEST(dirty_max_holds_whatever_the_demand),
+		DECAY_TEST(used_and_dirty_together_stay_near_the_peak_of_what_was_used),
+		DECAY_TEST(without_demand_everything_goes_after_decay_ms),
+		DECAY_TEST(demand_postpones_the_decay),
+		DECAY_TEST(cached_areas_count_and_go_first),
+		DECAY_TEST(a_tick_does_not_wait_for_another_reclaimer),
+		DECAY_TEST(a_system_that_takes_nothing_back_is_asked_again_after_a_second),
+		DECAY_TEST(huge_pages_that_are_mostly_free_are_torn_and_given_back),
+		DECAY_TEST(idle_sheaves_shrink_and_idle_barns_empty),
+		DECAY_TEST(a_tick_keeps_errno),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
