@@ -4,7 +4,7 @@
 #include "base/bug.h"
 #include "base/platform.h"
 
-enum { SPINS = 100 };
+enum { SPINS = 100, FORK_YIELDS = 10000 };
 
 static inline void cpu_relax(void)
 {
@@ -63,25 +63,39 @@ void lock_rank_leave(enum lock_rank rank)
 	held &= ~(1u << rank);
 }
 
-void lock_for_fork(struct lock *l)
+void lock_for_fork(struct lock *l, bool wait)
 {
-	u32 free = 0;
-
 	if (lock_is_mine(l)) {
-		l->fork_kept = lock_id();
+		l->fork_kept = true;
 		return;
 	}
-	if (!__atomic_compare_exchange_n(&l->word, &free, lock_id(), false, __ATOMIC_ACQUIRE,
-					 __ATOMIC_RELAXED))
-		lock_slow(l);
+	for (int i = 0; i < FORK_YIELDS; i++) {
+		u32 free = 0;
+
+		if (__atomic_compare_exchange_n(&l->word, &free, lock_id(), false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return;
+		if (wait) {
+			lock_slow(l);
+			return;
+		}
+		platform_yield();
+	}
 }
 
-void unlock_after_fork(struct lock *l)
+void unlock_in_parent(struct lock *l)
 {
-	if (l->fork_kept) {
-		l->fork_kept = 0;
+	if (!lock_is_mine(l))
 		return;
-	}
-	if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) & LOCK_WAITERS)
+	if (l->fork_kept)
+		l->fork_kept = false;
+	else if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) & LOCK_WAITERS)
 		lock_wake(l);
+}
+
+void unlock_in_child(struct lock *l)
+{
+	if (!l->fork_kept || !lock_is_mine(l))
+		WRITE_ONCE(l->word, 0);
+	l->fork_kept = false;
 }

@@ -37,7 +37,7 @@ enum lock_rank {
 /* All zero is a free lock. */
 struct lock {
 	u32 word;
-	u32 fork_kept; /* the thread that forks held it before */
+	u32 fork_kept; /* its holder forks, and held it before */
 };
 
 enum { LOCK_WAITERS = 1 };
@@ -101,7 +101,11 @@ static inline bool lock_is_mine(struct lock *l)
 
 /*
  * fork() in a signal handler may have interrupted this very thread inside a critical section. Such a
- * lock is left alone: parent and child each return into the section and release it there.
+ * lock is left alone: parent and child each return into the section and release it there. And then the
+ * others must not be waited for without end (wait false): who holds one of a lower rank may wait for ours. That
+ * thread stands at a lock, not in the middle of a change, so in the child, where it is no more, what it
+ * guarded is in order and the lock is free.
  */
-void lock_for_fork(struct lock *l);
-void unlock_after_fork(struct lock *l);
+void lock_for_fork(struct lock *l, bool wait);
+void unlock_in_parent(struct lock *l);
+void unlock_in_child(struct lock *l);

@@ -3,9 +3,10 @@
  * fork.c - before: every lock, in the order of lock.h, so that the child's copy is in order. After: the parent
  * releases them; the child too, and takes what the threads held that did not come along.
  *
- * A single-threaded process takes none: nobody else can hold one, and if a signal handler
- * forks in the middle of malloc, both processes return into it and go on. With threads the interrupted
- * thread's own locks are left to it (lock_for_fork).
+ * A single-threaded process takes none: nobody else can hold one, and if a signal handler forks in the middle
+ * of malloc, both processes return into it and go on. With threads the interrupted thread's own locks are left to
+ * it, and the others are not waited for without end (lock_for_fork); the child takes over the threads' sheaves later,
+ * when it holds no lock.
  */
 #include <pthread.h>
 
@@ -17,46 +18,72 @@
 #include "reclaim/reclaim.h"
 #include "sheaf/barn.h"
 
-static bool locked;
+static bool alone;
 
-static void for_each_lock(void (*fn)(struct lock *))
+static void for_each_lock(void (*fn)(struct lock *, void *), void *arg)
 {
-	fn(&threads_lock);
-	fn(&reclaim_lock);
+	fn(&threads_lock, arg);
+	fn(&reclaim_lock, arg);
 	for (u32 id = 0; id < NR_CACHES; id++)
-		fn(&barns[id].lock);
+		fn(&barns[id].lock, arg);
 	for (u32 id = 0; id < NR_CACHES; id++)
-		fn(&cache_nodes[id].lock);
-	fn(&vm.lock);
+		fn(&cache_nodes[id].lock, arg);
+	fn(&vm.lock, arg);
 	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
-		fn(&zones[nid].lock);
-	fn(&section_lock);
-	fn(&memblock_lock);
+		fn(&zones[nid].lock, arg);
+	fn(&section_lock, arg);
+	fn(&memblock_lock, arg);
+}
+
+static void look(struct lock *l, void *interrupted)
+{
+	*(bool *)interrupted |= lock_is_mine(l);
+}
+
+static void take(struct lock *l, void *interrupted)
+{
+	lock_for_fork(l, !*(bool *)interrupted);
 }
 
 static void prepare(void)
 {
-	if (os_single_threaded())
+	bool interrupted = false;
+
+	alone = os_single_threaded();
+	if (alone)
 		return;
-	for_each_lock(lock_for_fork);
-	locked = true;
+	for_each_lock(look, &interrupted);
+	for_each_lock(take, &interrupted);
+}
+
+static void leave_parent(struct lock *l, void *arg)
+{
+	(void)arg;
+	unlock_in_parent(l);
+}
+
+static void leave_child(struct lock *l, void *interrupted)
+{
+	*(bool *)interrupted |= l->fork_kept;
+	unlock_in_child(l);
 }
 
 static void parent(void)
 {
-	if (!locked)
-		return;
-	locked = false;
-	for_each_lock(unlock_after_fork);
+	if (!alone)
+		for_each_lock(leave_parent, NULL);
 }
 
 static void child(void)
 {
-	bool had_threads = locked;
+	bool interrupted = false;
 
-	parent();
-	if (had_threads)
-		sheaf_after_fork();
+	if (alone)
+		return;
+	for_each_lock(leave_child, &interrupted);
+	sheaf_after_fork();
+	if (!interrupted)
+		sheaf_adopt();
 }
 
 void fork_init(void)

@@ -178,6 +178,8 @@ noinline void *sheaf_alloc_slow(struct kmem_percpu *c, u32 id)
 	struct sheaf_slot *slot = &c->slot[id];
 	void *object = NULL;
 
+	if (unlikely(READ_ONCE(orphans.first)))
+		sheaf_adopt();
 	WRITE_ONCE(c->busy, id);
 	if (!slot->base && !open_slot(c, id)) {
 		WRITE_ONCE(c->busy, 0);
@@ -232,6 +234,8 @@ noinline void sheaf_free_slow(struct kmem_percpu *c, u32 id, void *object)
 {
 	struct sheaf_slot *slot = &c->slot[id];
 
+	if (unlikely(READ_ONCE(orphans.first)))
+		sheaf_adopt();
 	WRITE_ONCE(c->busy, id);
 	if (!slot->base && !open_slot(c, id)) {
 		WRITE_ONCE(c->busy, 0);

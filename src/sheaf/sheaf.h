@@ -165,7 +165,7 @@ u32 verify_objects(void *const *objects, u32 n);
 /* thread.c: a thread's sheaves, and looking into those of all. */
 
 extern struct lock threads_lock;
-extern struct hlist_head threads;
+extern struct hlist_head threads, orphans;
 extern u32 nr_threads;
 
 /* Gives the calling thread its sheaves; NULL: no memory, or its destructors have run. */
@@ -174,8 +174,11 @@ struct kmem_percpu *sheaf_attach(void);
 /* Takes them back: the thread's last call but for one-at-a-time ones. */
 void sheaf_detach(void);
 
-/* In the child: takes what the other threads held. */
+/* In the child: the threads that did not come along become orphans. Takes no lock. */
 void sheaf_after_fork(void);
+
+/* Takes what the orphans held; at the latest on the next slow path. The caller holds no lock. */
+void sheaf_adopt(void);
 
 /* Reports every pointer in the thread's sheaves and the barns that is no object in use; how many. */
 u32 sheaf_verify(struct kmem_percpu *c);

@@ -14,7 +14,7 @@ struct kmem_percpu percpu_none[2];
 __thread struct kmem_percpu *this_cpu = &percpu_none[0];
 
 struct lock threads_lock;
-struct hlist_head threads;
+struct hlist_head threads, orphans;
 u32 nr_threads;
 
 struct kmem_percpu *sheaf_attach(void)
@@ -85,25 +85,48 @@ void sheaf_detach(void)
 	memblock_free(c, sizeof(*c));
 }
 
-/*
- * The other threads' sheaves are consistent at every instruction but inside a slow path (busy), since top
- * moves after the object is stored and before it is read (in the order of x86 stores; elsewhere an
- * object may be lost or the child stopped by a check). What a thread was busy with is lost: a slot's
- * sheaves, or its page sets.
- */
+/* Interrupted in the middle of the list itself, the child leaves it alone. */
 void sheaf_after_fork(void)
 {
 	struct hlist_node *next;
 
+	if (lock_is_mine(&threads_lock))
+		return;
 	for (struct hlist_node *n = threads.first; n; n = next) {
-		struct kmem_percpu *c = hlist_entry(n, struct kmem_percpu, link);
-		u32 busy = c->busy;
-
 		next = n->next;
-		if (c == this_cpu)
+		if (hlist_entry(n, struct kmem_percpu, link) == this_cpu)
 			continue;
 		hlist_del_init(n);
+		hlist_add_head(n, &orphans);
 		nr_threads--;
+	}
+}
+
+static struct kmem_percpu *next_orphan(void)
+{
+	struct kmem_percpu *c;
+
+	lock(&threads_lock, RANK_THREADS);
+	c = hlist_first_entry(&orphans, struct kmem_percpu, link);
+	if (c)
+		hlist_del_init(&c->link);
+	unlock(&threads_lock, RANK_THREADS);
+	return c;
+}
+
+/*
+ * The sheaves of threads that are no more are consistent at every instruction but inside a slow path
+ * (busy), since top moves after the object is stored and before it is read (in the order of x86 stores;
+ * elsewhere an object may be lost or the child stopped by a check). What a thread was busy with is lost: a
+ * slot's sheaves, or its page sets.
+ */
+void sheaf_adopt(void)
+{
+	struct kmem_percpu *c;
+
+	while ((c = next_orphan())) {
+		u32 busy = c->busy;
+
 		/* A slow path may be changing the page sets too. */
 		if (busy)
 			c->pcp = (struct per_cpu_pages){ 0 };

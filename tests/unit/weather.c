@@ -28,11 +28,11 @@ static bool fails(int *successes, int err)
 }
 
 /* __real_x is the function x, which every other file calls as __wrap_x. */
-#define WRAP(type, failure, err, name, params, args)                                    \
-	type __real_##name params;                                                      \
-	type __wrap_##name params;                                                      \
-	type __wrap_##name params                                                       \
-	{                                                                               \
+#define WRAP(type, failure, err, name, params, args)                                     \
+	type __real_##name params;                                                       \
+	type __wrap_##name params;                                                       \
+	type __wrap_##name params                                                        \
+	{                                                                                \
 		return fails(&weather.name, err) ? (type)(failure) : __real_##name args; \
 	}
 

@@ -105,20 +105,65 @@ TEST(try_takes_a_free_lock_and_never_waits)
 TEST(fork_keeps_the_locks_of_the_thread_that_it_interrupted)
 {
 	lock(&tested, RANK_ZONE);
-	lock_for_fork(&outer);
-	lock_for_fork(&tested);
+	lock_for_fork(&outer, true);
+	lock_for_fork(&tested, true);
 	assert_true(lock_is_mine(&outer));
 	assert_true(lock_is_mine(&tested));
-	unlock_after_fork(&outer);
-	unlock_after_fork(&tested);
+	unlock_in_parent(&outer);
+	unlock_in_parent(&tested);
 	assert_free(&outer);
 	assert_true(lock_is_mine(&tested));
 	unlock(&tested, RANK_ZONE);
 	assert_free(&tested);
 	/* Nothing of it is remembered for the next fork. */
-	lock_for_fork(&tested);
-	unlock_after_fork(&tested);
+	lock_for_fork(&tested, true);
+	unlock_in_parent(&tested);
 	assert_free(&tested);
+}
+
+TEST(the_child_keeps_what_was_interrupted_and_frees_the_rest)
+{
+	lock(&tested, RANK_ZONE);
+	lock_for_fork(&outer, true);
+	lock_for_fork(&tested, true);
+	unlock_in_child(&outer);
+	unlock_in_child(&tested);
+	assert_free(&outer);
+	assert_true(lock_is_mine(&tested));
+	unlock(&tested, RANK_ZONE);
+	assert_free(&tested);
+}
+
+static void *hold_until_told(void *arg)
+{
+	pthread_barrier_t *step = arg;
+
+	lock(&outer, RANK_BARN);
+	pthread_barrier_wait(step);
+	pthread_barrier_wait(step);
+	unlock(&outer, RANK_BARN);
+	return NULL;
+}
+
+/* Of a thread that may wait for us: fork goes on without its lock, parent leaves it, child frees it. */
+TEST(fork_does_not_wait_without_end_where_it_interrupted_a_critical_section)
+{
+	pthread_barrier_t step;
+	pthread_t thread;
+
+	pthread_barrier_init(&step, NULL, 2);
+	assert_int_equal(pthread_create(&thread, NULL, hold_until_told, &step), 0);
+	pthread_barrier_wait(&step);
+	lock_for_fork(&outer, false);
+	assert_false(lock_is_mine(&outer));
+	unlock_in_parent(&outer);
+	assert_true(outer.word != 0);
+	pthread_barrier_wait(&step);
+	pthread_join(thread, NULL);
+	assert_free(&outer);
+	outer.word = 0x1000;
+	unlock_in_child(&outer);
+	assert_free(&outer);
 }
 
 static void take_in_rising_order(void)
@@ -183,6 +228,8 @@ int main(void)
 		cmocka_unit_test(sleepers_are_woken_one_after_the_other),
 		cmocka_unit_test(try_takes_a_free_lock_and_never_waits),
 		cmocka_unit_test(fork_keeps_the_locks_of_the_thread_that_it_interrupted),
+		cmocka_unit_test(the_child_keeps_what_was_interrupted_and_frees_the_rest),
+		cmocka_unit_test(fork_does_not_wait_without_end_where_it_interrupted_a_critical_section),
 		cmocka_unit_test(locks_taken_in_rising_rank_and_released_in_any_order_are_fine),
 		cmocka_unit_test(debug_builds_abort_on_a_wrong_lock_order),
 	};

@@ -217,14 +217,16 @@ TEST(growth_and_shrinkage_keep_the_contents)
 
 	memset(p, 5, size);
 	for (int round = 0; round < 60; round++) {
-		size_t new_size = page + random_below(&rng, (u32)(round < 30 ? 300 : 3000) * (u32)page);
+		size_t new_size =
+			page + random_below(&rng, (u32)(round < 30 ? 300 : 3000) * (u32)page);
 		size_t kept = min(size, new_size), mapped;
 
 		p = vrealloc(p, new_size);
 		assert_non_null(p);
 		mapped = vsize(p);
 		assert_true(mapped >= new_size && mapped % page == 0);
-		assert_true(mapped <= max(new_size + new_size / 3, new_size + new_size / 8) + 2 * page);
+		assert_true(mapped <=
+			    max(new_size + new_size / 3, new_size + new_size / 8) + 2 * page);
 		assert_true(all_bytes_are(p, kept, 5));
 		memset(p, 5, new_size);
 		size = new_size;

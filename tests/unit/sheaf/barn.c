@@ -61,9 +61,8 @@ TEST(a_barn_is_bounded_in_sheaves_and_bytes_and_takes_one_in_any_case)
 		size_t size;
 		u32 capacity, sheaves;
 	} cases[] = {
-		{ 16, 254, 10 },	{ 256, 254, 8 }, { 1024, 64, 8 },
-		{ 4096, 16, 8 },	{ 65536, 2, 4 }, { 65536, 8, 1 },
-		{ 256 << 10, 2, 1 },
+		{ 16, 254, 10 }, { 256, 254, 8 }, { 1024, 64, 8 },     { 4096, 16, 8 },
+		{ 65536, 2, 4 }, { 65536, 8, 1 }, { 256 << 10, 2, 1 },
 	};
 
 	heap_second_thread();

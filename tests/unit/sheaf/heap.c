@@ -103,10 +103,12 @@ void heap_verify(const struct kmem_percpu *c)
 	check(!c->slot[0].limit);
 }
 
-static struct block {
+struct block {
 	struct block *next;
 	size_t size;
-} *hoard;
+};
+
+static struct block *hoard;
 
 void heap_exhaust_memblock(void)
 {

@@ -238,7 +238,8 @@ static void use_heap(u64 *rng)
 		u64 *p = stamp(heap_untagged(heap_alloc(this_cpu, id)), id);
 
 		check(p);
-		p = __atomic_exchange_n(&mailbox[random_below(rng, MAILBOXES)], p, __ATOMIC_ACQ_REL);
+		p = __atomic_exchange_n(&mailbox[random_below(rng, MAILBOXES)], p,
+					__ATOMIC_ACQ_REL);
 		if (!p)
 			continue;
 		id = *class_of((uintptr_t)p) / CLASS_UNIT;
@@ -276,7 +277,8 @@ TEST(threads_that_come_and_go_and_pass_objects_on_lose_none)
 	}
 	for (int i = 0; i < MAILBOXES; i++)
 		if (mailbox[i])
-			heap_free(this_cpu, *class_of((uintptr_t)mailbox[i]) / CLASS_UNIT, mailbox[i]);
+			heap_free(this_cpu, *class_of((uintptr_t)mailbox[i]) / CLASS_UNIT,
+				  mailbox[i]);
 	memset(mailbox, 0, sizeof(mailbox));
 }
 

@@ -5,8 +5,6 @@
 #include "slab/slab.h"
 #include "unit.h"
 
-#define for_each_class(k) for (u32 k = 1; k < NR_KMALLOC; k++)
-
 static const struct kmem_cache *class(u32 k)
 {
 	return &kmalloc_caches[k];
@@ -33,7 +31,8 @@ TEST(every_size_has_the_smallest_class_that_holds_it)
 		assert_in_range(k, last, last + 1);
 		assert_true(k < NR_KMALLOC);
 		assert_true(class(k)->size >= n);
-		assert_true(k == 1 || class(k - 1)->size < n || class(k - 1)->size == class(k)->size);
+		assert_true(k == 1 || class(k - 1)->size < n ||
+			    class(k - 1)->size == class(k)->size);
 		last = k;
 	}
 	assert_int_equal(last, NR_KMALLOC - 1);
@@ -50,7 +49,7 @@ TEST(the_fast_path_computes_the_same_class)
 
 TEST(sizes_rise_and_names_say_them)
 {
-	for_each_class(k) {
+	for (u32 k = 1; k < NR_KMALLOC; k++) {
 		char name[sizeof(class(k)->name)];
 
 		snprintf(name, sizeof(name), "kmalloc-%u", class(k)->size);
@@ -64,7 +63,7 @@ TEST(sizes_rise_and_names_say_them)
 
 TEST(a_slab_holds_its_objects_and_wastes_a_sixteenth_at_the_most)
 {
-	for_each_class(k) {
+	for (u32 k = 1; k < NR_KMALLOC; k++) {
 		const struct kmem_cache *s = class(k);
 		size_t objects = (size_t)s->objects * s->size;
 
@@ -80,7 +79,7 @@ TEST(a_slab_holds_its_objects_and_wastes_a_sixteenth_at_the_most)
 
 TEST(small_slabs_fit_the_page_sets)
 {
-	for_each_class(k)
+	for (u32 k = 1; k < NR_KMALLOC; k++)
 		if (class(k)->size < FRAME_SIZE)
 			assert_true(is_power_of_2(class(k)->frames) &&
 				    class(k)->frames < 1u << PCP_ORDERS);
@@ -88,7 +87,7 @@ TEST(small_slabs_fit_the_page_sets)
 
 TEST(no_smaller_slab_would_do)
 {
-	for_each_class(k) {
+	for (u32 k = 1; k < NR_KMALLOC; k++) {
 		const struct kmem_cache *s = class(k);
 
 		for (u32 frames = 1; frames < s->frames && s->size < FRAME_SIZE; frames *= 2) {
@@ -101,7 +100,7 @@ TEST(no_smaller_slab_would_do)
 
 TEST(colours_stay_in_the_slab_and_keep_the_alignment)
 {
-	for_each_class(k) {
+	for (u32 k = 1; k < NR_KMALLOC; k++) {
 		const struct kmem_cache *s = class(k);
 		size_t last = (s->colours - 1ul) * s->colour_unit;
 
@@ -112,8 +111,8 @@ TEST(colours_stay_in_the_slab_and_keep_the_alignment)
 			continue;
 		assert_true(s->colour_unit >= 64);
 		/* None is given away. */
-		assert_true(s->colours == 256 || last + s->colour_unit + (size_t)s->objects * s->size >
-							 slab_bytes(s));
+		assert_true(s->colours == 256 ||
+			    last + s->colour_unit + (size_t)s->objects * s->size > slab_bytes(s));
 	}
 }
 
@@ -124,7 +123,7 @@ static u32 index_of(const struct kmem_cache *s, u32 offset)
 
 TEST(the_inverse_finds_every_object_from_every_aligned_byte)
 {
-	for_each_class(k) {
+	for (u32 k = 1; k < NR_KMALLOC; k++) {
 		const struct kmem_cache *s = class(k);
 
 		for (u32 offset = 0; offset < s->objects * s->size; offset += KMALLOC_GRAIN)
@@ -145,7 +144,8 @@ TEST(an_aligned_class_is_the_first_that_is_large_enough_and_aligned)
 
 			while (class(k)->size < n || class(k)->size % align)
 				k++;
-			assert_int_equal(class(kmalloc_index_aligned(n, align))->size, class(k)->size);
+			assert_int_equal(class(kmalloc_index_aligned(n, align))->size,
+					 class(k)->size);
 			assert_true(natural_align(class(k)) >= align);
 		}
 		assert_int_equal(kmalloc_index_aligned(KMALLOC_MAX + 1, align), 0);

@@ -10,7 +10,7 @@
 enum { SIZES = 12, MAX_OBJECTS = 256 };
 
 /* One word of bitmap and four, one frame and many, odd sizes, one object to a slab. */
-static const size_t sizes[SIZES] = { 16,  32,	48,   64,   192,   1024,
+static const size_t sizes[SIZES] = { 16,   32,   48,   64,   192,   1024,
 				     1280, 2048, 3584, 5120, 65536, 256 << 10 };
 
 static struct per_cpu_pages pcp;
@@ -141,8 +141,8 @@ TEST(a_batch_is_one_slabs_objects_in_address_order_and_aligned)
 		for (u32 i = 0; i < got; i++) {
 			void *p = batch[MAX_OBJECTS - 1 - i] = untagged(batch[MAX_OBJECTS - 1 - i]);
 
-			assert_int_equal((uintptr_t)p & ((sizes[k] & -sizes[k]) - 1) & (FRAME_SIZE - 1),
-					 0);
+			assert_int_equal(
+				(uintptr_t)p & ((sizes[k] & -sizes[k]) - 1) & (FRAME_SIZE - 1), 0);
 			assert_true(!last || p == (char *)last + s->size);
 			assert_ptr_equal(slab_of(p), slab_of(batch[MAX_OBJECTS - 1]));
 			assert_ptr_equal(slab_of((char *)p + s->size - 1), slab_of(p));
@@ -166,8 +166,10 @@ TEST(frames_of_a_slab_have_its_class_and_free_frames_have_none)
 		take(id, &p, 1);
 		start = page_address(slab_of(p));
 		for (u32 f = 0; f < frames; f++) {
-			assert_int_equal(*class_of((uintptr_t)start + f * FRAME_SIZE), id * CLASS_UNIT);
-			assert_ptr_equal(virt_to_slab((uintptr_t)start + f * FRAME_SIZE), slab_of(p));
+			assert_int_equal(*class_of((uintptr_t)start + f * FRAME_SIZE),
+					 id * CLASS_UNIT);
+			assert_ptr_equal(virt_to_slab((uintptr_t)start + f * FRAME_SIZE),
+					 slab_of(p));
 		}
 		give_one(id, p);
 		assert_int_equal(slab_shrink(id, src), frames);
@@ -182,7 +184,7 @@ TEST(a_slab_goes_from_empty_through_each_quarter_to_full_and_back)
 {
 	for (u32 k = 0; k < SIZES; k++) {
 		u32 id = id_of(sizes[k]), objects = cache_of(id)->objects;
-		void *p[MAX_OBJECTS];
+		void *p[MAX_OBJECTS] = { NULL };
 
 		take(id, p, objects);
 		assert_true(hlist_unhashed(&slab_of(p[0])->link));
@@ -564,7 +566,8 @@ int main(void)
 		SLAB_TEST(frames_of_a_slab_have_its_class_and_free_frames_have_none),
 		SLAB_TEST(a_slab_goes_from_empty_through_each_quarter_to_full_and_back),
 		SLAB_TEST(the_fullest_slabs_are_used_first_so_that_others_become_empty),
-		SLAB_TEST(a_batch_goes_on_in_the_next_slab_and_makes_a_new_one_only_if_there_is_nothing),
+		SLAB_TEST(
+			a_batch_goes_on_in_the_next_slab_and_makes_a_new_one_only_if_there_is_nothing),
 		SLAB_TEST(some_empty_slabs_are_kept_and_the_rest_goes_back),
 		SLAB_TEST(an_object_alone_comes_out_of_each_word_of_the_bitmap),
 		SLAB_TEST(successive_slabs_have_successive_colours),
