@@ -13,7 +13,8 @@ struct lock reclaim_lock;
 static struct {
 	u64 next_ms; /* of the next step */
 	u32 steps;
-	u64 demand_ms; /* when there was demand last */
+	u64 moved_ms; /* when dirty memory was taken, or came, last */
+	size_t seen; /* dirty, after the last look */
 	size_t reused; /* demand's counter at the last step */
 	size_t demand; /* a step's bytes, falling by a quarter a step */
 	size_t peak, last_peak; /* the most used in this window of decay_ms, and in the last */
@@ -89,9 +90,9 @@ static void step(struct kmem_percpu *c, u64 now)
 
 	decay.reused = reused;
 	if (demand)
-		decay.demand_ms = now;
+		decay.moved_ms = now;
 	decay.demand = max(demand, decay.demand - decay.demand / 4);
-	if (now - decay.demand_ms >= options.decay_ms)
+	if (now - decay.moved_ms >= options.decay_ms)
 		decay.demand = 0;
 	if (++decay.steps % BARN_STEPS == 0)
 		for (u32 id = 1; id < NR_CACHES; id++)
@@ -114,7 +115,7 @@ static size_t dirty_limit(size_t used, u64 now)
 	by_amount = min(by_amount, options.dirty_max);
 	by_peak = max(decay.peak, decay.last_peak);
 	by_peak += by_peak / SHARE + options.dirty_min - used;
-	if (!demand && now - decay.demand_ms >= options.decay_ms)
+	if (!demand && now - decay.moved_ms >= options.decay_ms)
 		return 0;
 	return min(by_amount, by_peak);
 }
@@ -124,17 +125,18 @@ static void look(struct kmem_percpu *c, u64 now)
 {
 	size_t used = used_bytes(), dirty;
 
-	if (!decay.next_ms)
-		decay.demand_ms = now;
 	if (now >= decay.next_ms)
 		step(c, now);
 	tear(used);
 	dirty = reclaim_dirty();
+	if (dirty > decay.seen)
+		decay.moved_ms = now;
 	WRITE_ONCE(decay.limit, dirty_limit(used, now));
 	/* A quarter more than must be: few long calls instead of many short ones. */
 	if (dirty > decay.limit && now >= decay.refused_ms &&
 	    !purge(dirty - decay.limit + decay.limit / 4, now + 1))
 		decay.refused_ms = now + REFUSED_MS;
+	decay.seen = reclaim_dirty();
 }
 
 void reclaim_tick(struct kmem_percpu *c)

@@ -9,7 +9,7 @@
  *		it has, so that neighbours come together before they go.
  *	peak	used + dirty <= 9/8 of the most that was used lately + dirty_min: what did not serve a growing
  *		heap does not stay beside it.
- *	age	no demand for decay_ms: everything goes.
+ *	age	no demand for decay_ms, and nothing new either: everything goes.
  *	huge	free parts of huge pages in use <= used + dirty_min, or pages that are three quarters free are
  *		torn.
  *

@@ -154,7 +154,8 @@ static void refill_from_slabs(struct kmem_percpu *c, u32 id)
 	slot->top = slot->base + got;
 }
 
-static void fill(struct kmem_percpu *c, u32 id)
+/* opened: the first time for this thread, which says nothing about its appetite yet. */
+static void fill(struct kmem_percpu *c, u32 id, bool opened)
 {
 	struct sheaf_slot *slot = &c->slot[id];
 	struct slab_sheaf *full;
@@ -163,7 +164,8 @@ static void fill(struct kmem_percpu *c, u32 id)
 		swap_spare(slot);
 		return;
 	}
-	grow(c, id);
+	if (!opened)
+		grow(c, id);
 	full = barn_get(id);
 	if (full) {
 		replace_empty_main(slot, full);
@@ -177,16 +179,17 @@ noinline void *sheaf_alloc_slow(struct kmem_percpu *c, u32 id)
 {
 	struct sheaf_slot *slot = &c->slot[id];
 	void *object = NULL;
+	bool opened = !slot->base;
 
 	if (unlikely(READ_ONCE(orphans.first)))
 		sheaf_adopt();
 	WRITE_ONCE(c->busy, id);
-	if (!slot->base && !open_slot(c, id)) {
+	if (opened && !open_slot(c, id)) {
 		WRITE_ONCE(c->busy, 0);
 		return sheaf_alloc_one(id);
 	}
 	if (slot->top == slot->base)
-		fill(c, id);
+		fill(c, id, opened);
 	if (slot->top > slot->base)
 		object = *--slot->top;
 	WRITE_ONCE(c->busy, 0);

@@ -193,6 +193,9 @@ static void take_over(void)
 	heap_free(this_cpu, id, heap_untagged(sheaf_alloc_one(id)));
 	sheaf_after_fork();
 	check(nr_threads == 1);
+	check(!hlist_empty(&orphans));
+	sheaf_adopt();
+	check(hlist_empty(&orphans));
 	check(hlist_first_entry(&threads, struct kmem_percpu, link) == this_cpu);
 	check(!this_cpu->link.next);
 	check(this_cpu->slot[id].top - this_cpu->slot[id].base == 1);
@@ -215,7 +218,61 @@ TEST(the_child_of_fork_frees_the_blocks_of_the_other_threads)
 
 	assert_ptr_not_equal(other, this_cpu);
 	sheaf_after_fork();
+	sheaf_adopt();
 	assert_in_range(used - memblock_used(), sizeof(*other), 2 * sizeof(*other));
+}
+
+static void adopt_on_slow_path(void (*slow)(u32))
+{
+	u32 id = kmalloc_index(64);
+
+	thread_with(id, 10);
+	sheaf_after_fork();
+	check(!hlist_empty(&orphans));
+	check(heap_objects_out(id) == 10);
+	slow(kmalloc_index(128));
+	check(hlist_empty(&orphans));
+	check(heap_objects_out(id) == 0);
+}
+
+static void alloc_slowly(u32 id)
+{
+	check(heap_alloc(this_cpu, id));
+}
+
+static void free_slowly(u32 id)
+{
+	heap_free(this_cpu, id, heap_untagged(sheaf_alloc_one(id)));
+}
+
+/* The handler that forked may have interrupted any critical section. */
+static void interrupted_in_the_list_of_threads(void)
+{
+	struct kmem_percpu *other = heap_second_thread();
+
+	lock(&threads_lock, RANK_THREADS);
+	sheaf_after_fork();
+	check(hlist_empty(&orphans));
+	check(nr_threads == 2);
+	unlock(&threads_lock, RANK_THREADS);
+	check(percpu_attached(other));
+}
+
+static void adopt_on_malloc(void)
+{
+	adopt_on_slow_path(alloc_slowly);
+}
+
+static void adopt_on_free(void)
+{
+	adopt_on_slow_path(free_slowly);
+}
+
+TEST(the_child_of_fork_takes_over_on_its_next_slow_path_at_the_latest)
+{
+	assert_child_succeeds(adopt_on_malloc);
+	assert_child_succeeds(adopt_on_free);
+	assert_child_succeeds(interrupted_in_the_list_of_threads);
 }
 
 /* Threads that come and go and hand objects on to each other. */
@@ -296,6 +353,7 @@ int main(void)
 		THREAD_TEST(objects_in_sheaves_are_counted),
 		THREAD_TEST(the_child_of_fork_takes_what_the_other_threads_held),
 		THREAD_TEST(the_child_of_fork_frees_the_blocks_of_the_other_threads),
+		THREAD_TEST(the_child_of_fork_takes_over_on_its_next_slow_path_at_the_latest),
 		THREAD_TEST(threads_that_come_and_go_and_pass_objects_on_lose_none),
 	};
 
