@@ -229,7 +229,8 @@ int main(void)
 		cmocka_unit_test(try_takes_a_free_lock_and_never_waits),
 		cmocka_unit_test(fork_keeps_the_locks_of_the_thread_that_it_interrupted),
 		cmocka_unit_test(the_child_keeps_what_was_interrupted_and_frees_the_rest),
-		cmocka_unit_test(fork_does_not_wait_without_end_where_it_interrupted_a_critical_section),
+		cmocka_unit_test(
+			fork_does_not_wait_without_end_where_it_interrupted_a_critical_section),
 		cmocka_unit_test(locks_taken_in_rising_rank_and_released_in_any_order_are_fine),
 		cmocka_unit_test(debug_builds_abort_on_a_wrong_lock_order),
 	};
