@@ -33,11 +33,26 @@ mkdir "$work/stats"
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC HOME=$work TMPDIR=$work
 unset LD_PRELOAD LD_LIBRARY_PATH MALLOC_PERTURB_ MALLOC_CHECK_ PYTHONMALLOC SLABMALLOC_STATS
 
+# ended PID: whether it has, within 3 s.
+ended() {
+	local tries
+	for ((tries = 0; tries < 30; tries++)); do
+		if ! kill -0 "$1" 2>/dev/null; then
+			return 0
+		fi
+		sleep 0.1
+	done
+	return 1
+}
+
+# A server is asked first, since it may hold more than memory: postgres has System V segments.
 cleanup() {
 	local pid
 	if [[ -f $work/servers ]]; then
 		while read -r pid; do
-			kill -KILL "$pid" 2>/dev/null || true
+			if kill -INT "$pid" 2>/dev/null && ! ended "$pid"; then
+				kill -KILL "$pid" 2>/dev/null || true
+			fi
 		done <"$work/servers"
 	fi
 	# A killed server's children may still be writing for a moment.

@@ -25,6 +25,7 @@ cluster() {
 	export PGHOST=$PWD PGUSER=test PGDATABASE=postgres
 	"${as_user[@]}" initdb -D data -U test -A trust -E UTF8 --locale=C --no-sync >initdb.log
 	start_server "${as_user[@]}" postgres -D data -k "$PWD" -c listen_addresses= -c fsync=off \
+		-c dynamic_shared_memory_type=mmap \
 		-c max_parallel_workers_per_gather=2 -c min_parallel_table_scan_size=0 -c jit=off
 	wait_until pg_isready -q
 	server_is_ours

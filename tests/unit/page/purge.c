@@ -149,7 +149,9 @@ TEST(regions_go_back_with_their_last_frame_but_for_one)
 	zone_purge(&z, ~0ul);
 	assert_int_equal(z.nr_regions, 1);
 	assert_int_equal(z.nr_present, FRAMES_PER_REGION);
-	assert_int_equal(os_stats.mapped, mapped);
+	/* But for the map of a section that one of them may have been the first in: sections stay. */
+	mapped = os_stats.mapped - mapped;
+	assert_true(mapped == 0 || mapped == ALIGN(sizeof(struct mem_section), os_page_size()));
 	assert_non_null(virt_to_page(base[0]));
 	for (int i = 1; i < 4; i++)
 		assert_null(virt_to_page(base[i]));
