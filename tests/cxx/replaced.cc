@@ -10,7 +10,9 @@
 
 #include "check.h"
 
+#ifndef __clang__ /* which has no such warning */
 #pragma GCC diagnostic ignored "-Wsized-deallocation"
+#endif
 
 enum { HEADER = 32 };
 

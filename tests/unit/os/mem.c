@@ -4,7 +4,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
 
 #include "unit.h"
 
@@ -18,14 +25,10 @@ static size_t mapped(void)
 /* May it be read? Asked of the kernel, which says EFAULT instead of killing. */
 static bool readable(const void *p)
 {
-	int fds[2];
-	bool ok;
+	char c;
+	struct iovec here = { &c, 1 }, there = { (void *)p, 1 };
 
-	assert_int_equal(pipe(fds), 0);
-	ok = write(fds[1], p, 1) == 1;
-	close(fds[0]);
-	close(fds[1]);
-	return ok;
+	return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1;
 }
 
 TEST(the_page_size_is_the_systems)
@@ -181,7 +184,9 @@ TEST(failures_say_enomem_and_count_nothing)
 
 	errno = 0;
 	assert_null(os_map(1ul << 60));
-	assert_int_equal(errno, ENOMEM);
+	/* valgrind's own mmap says EINVAL. */
+	if (!RUNNING_ON_VALGRIND)
+		assert_int_equal(errno, ENOMEM);
 	assert_null(os_map_aligned(1ul << 60, 1ul << 20));
 	assert_null(os_map_aligned(page, 1ul << 60));
 	assert_null(os_reserve_aligned(SIZE_MAX - page + 1, 1ul << 20));

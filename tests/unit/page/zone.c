@@ -405,7 +405,9 @@ TEST(without_address_space_or_metadata_there_is_no_region_and_nothing_leaks)
 	clear_weather();
 	weather.os_map_aligned = 0;
 	assert_null(alloc(1));
-	assert_int_equal(os_stats.mapped, mapped);
+	/* But for the map of a section that the second attempt may have been the first in. */
+	mapped = os_stats.mapped - mapped;
+	assert_true(mapped == 0 || mapped == ALIGN(sizeof(struct mem_section), os_page_size()));
 	assert_int_equal(z.nr_regions, 0);
 	verify_zone(&z);
 	clear_weather();
