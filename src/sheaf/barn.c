@@ -24,11 +24,11 @@ struct slab_sheaf *barn_get(u32 id)
 bool barn_put(u32 id, struct slab_sheaf *sheaf)
 {
 	struct barn *b = &barns[id];
-	u32 room = BARN_BYTES / (cache_of(id)->size * sheaf->capacity);
+	u32 bytes = READ_ONCE(nr_threads) > 1 ? BARN_BYTES : BARN_BYTES_ALONE;
+	u32 room = bytes / (cache_of(id)->size * sheaf->capacity);
 	bool put;
 
-	room = min(max(room, 1u),
-		   READ_ONCE(nr_threads) > 1 ? (u32)BARN_SHEAVES : (u32)BARN_SHEAVES_ALONE);
+	room = min(max(room, 1u), (u32)BARN_SHEAVES);
 	if (READ_ONCE(b->nr) >= room)
 		return false;
 	lock(&b->lock, RANK_BARN);

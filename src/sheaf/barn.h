@@ -7,14 +7,14 @@
  *
  *	sheaves in a barn <= BARN_SHEAVES, and their bytes <= BARN_BYTES or there is one sheaf
  *
- * A thread alone keeps two at the most: there is nobody to hand anything to. A barn that nobody came to
+ * A thread alone keeps less (BARN_BYTES_ALONE): there is nobody to hand anything to. A barn that nobody came to
  * between two calls of barn_age gives its objects back.
  */
 #pragma once
 
 #include "sheaf/sheaf.h"
 
-enum { BARN_SHEAVES = 10, BARN_SHEAVES_ALONE = 2, BARN_BYTES = 512 << 10 };
+enum { BARN_SHEAVES = 10, BARN_BYTES = 512 << 10, BARN_BYTES_ALONE = 96 << 10 };
 
 struct barn {
 	struct lock lock;

@@ -23,10 +23,10 @@ static size_t mapped(void)
 }
 
 /* May it be read? Asked of the kernel, which says EFAULT instead of killing. */
-static bool readable(const void *p)
+static bool readable(void *p)
 {
-	char c;
-	struct iovec here = { &c, 1 }, there = { (void *)p, 1 };
+	char byte;
+	const struct iovec here = { &byte, 1 }, there = { p, 1 };
 
 	return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1;
 }

@@ -75,11 +75,12 @@ TEST(a_barn_is_bounded_in_sheaves_and_bytes_and_takes_one_in_any_case)
 	}
 }
 
-TEST(a_thread_alone_keeps_two_sheaves)
+TEST(a_thread_alone_keeps_less)
 {
-	u32 id = kmalloc_index(64);
+	u32 id = kmalloc_index(64), large = kmalloc_index(1024);
 
-	assert_int_equal(fill_barn(id, 10), BARN_SHEAVES_ALONE);
+	assert_int_equal(fill_barn(id, 254), BARN_BYTES_ALONE / (254 * 64));
+	assert_int_equal(fill_barn(large, 64), 1);
 }
 
 TEST(a_drained_barn_gives_all_objects_to_their_slabs)
@@ -176,7 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BARN_TEST(sheaves_come_out_whole_and_the_last_one_first),
 		BARN_TEST(a_barn_is_bounded_in_sheaves_and_bytes_and_takes_one_in_any_case),
-		BARN_TEST(a_thread_alone_keeps_two_sheaves),
+		BARN_TEST(a_thread_alone_keeps_less),
 		BARN_TEST(a_drained_barn_gives_all_objects_to_their_slabs),
 		BARN_TEST(a_barn_that_nobody_came_to_between_two_looks_is_drained),
 		BARN_TEST(a_barn_holds_its_objects_and_no_others),

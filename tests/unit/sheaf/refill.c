@@ -59,13 +59,18 @@ TEST(a_first_sheaf_is_what_fits_a_frame_and_30_objects_at_the_most)
 	static const u32 capacity[] = { 30, 30, 30, 16, 4, 1, 1, 1 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct kmem_percpu *freeing = heap_second_thread();
 		u32 id = kmalloc_index(sizes[i]);
 
-		heap_free(this_cpu, id, sheaf_alloc_one(id));
+		hold(this_cpu, id, 1);
 		assert_int_equal(this_cpu->capacity[id], capacity[i]);
 		assert_int_equal(main_capacity(id), capacity[i]);
-		assert_int_equal(in_main(id), 1);
+		drop(freeing, id, 1);
+		assert_int_equal(freeing->capacity[id], capacity[i]);
+		assert_int_equal(freeing->slot[id].limit - freeing->slot[id].base, capacity[i]);
+		assert_int_equal(freeing->slot[id].top - freeing->slot[id].base, 1);
 		heap_verify(this_cpu);
+		heap_verify(freeing);
 	}
 }
 
