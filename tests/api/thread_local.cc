@@ -85,12 +85,13 @@ int main()
 	for (auto &t : many)
 		t.join();
 
+	check(heap_inconsistencies() == 0);
+
 	// These die with the main thread and with the process, while another still runs.
 	live_shortly();
 	std::thread([] {
 		for (;;)
 			Hoarder h(5);
 	}).detach();
-	check(heap_inconsistencies() == 0);
 	return 0;
 }
