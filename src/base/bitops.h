@@ -60,16 +60,6 @@ static inline void bitmap_clear(unsigned long *map, unsigned int from, unsigned 
 		WRITE_ONCE(map[w], map[w] & ~word_mask(w, from, n));
 }
 
-static inline unsigned int bitmap_weight(const unsigned long *map, unsigned int from,
-					 unsigned int n)
-{
-	unsigned int sum = 0;
-
-	for_each_word(w, from, n)
-		sum += (unsigned int)__builtin_popcountl(READ_ONCE(map[w]) & word_mask(w, from, n));
-	return sum;
-}
-
 static inline bool bitmap_any(const unsigned long *map, unsigned int from, unsigned int n)
 {
 	for_each_word(w, from, n)

@@ -55,6 +55,9 @@ typedef uint64_t u64;
 #define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
+/* The compiler moves no access to memory across this. */
+#define barrier() __asm__ volatile("" : : : "memory")
+
 #define KIB (1ul << 10)
 #define MIB (1ul << 20)
 #define GIB (1ul << 30)

@@ -183,16 +183,16 @@ noinline void *sheaf_alloc_slow(struct kmem_percpu *c, u32 id)
 
 	if (unlikely(READ_ONCE(orphans.first)))
 		sheaf_adopt();
-	WRITE_ONCE(c->busy, id);
+	busy_begin(c, id);
 	if (opened && !open_slot(c, id)) {
-		WRITE_ONCE(c->busy, 0);
+		busy_end(c);
 		return sheaf_alloc_one(id);
 	}
 	if (slot->top == slot->base)
 		fill(c, id, opened);
 	if (slot->top > slot->base)
 		object = *--slot->top;
-	WRITE_ONCE(c->busy, 0);
+	busy_end(c);
 	return object;
 }
 
@@ -239,16 +239,16 @@ noinline void sheaf_free_slow(struct kmem_percpu *c, u32 id, void *object)
 
 	if (unlikely(READ_ONCE(orphans.first)))
 		sheaf_adopt();
-	WRITE_ONCE(c->busy, id);
+	busy_begin(c, id);
 	if (!slot->base && !open_slot(c, id)) {
-		WRITE_ONCE(c->busy, 0);
+		busy_end(c);
 		sheaf_free_one(id, object);
 		return;
 	}
 	if (slot->top == slot->limit)
 		make_room(c, id);
-	*slot->top++ = object;
-	WRITE_ONCE(c->busy, 0);
+	sheaf_push(slot, slot->top, object);
+	busy_end(c);
 }
 
 void *sheaf_alloc_one(u32 id)
@@ -269,7 +269,7 @@ static void flush_slot(struct kmem_percpu *c, u32 id)
 	struct slab_sheaf *spare = slot->spare;
 	u32 n = (u32)(slot->top - slot->base);
 
-	WRITE_ONCE(c->busy, id);
+	busy_begin(c, id);
 	if (n)
 		slab_free_batch(id, percpu_pages(c), slot->base, n);
 	slot->top = slot->base;
@@ -279,7 +279,7 @@ static void flush_slot(struct kmem_percpu *c, u32 id)
 			slab_free_batch(id, percpu_pages(c), spare->objects, spare->size);
 		sheaf_delete(spare);
 	}
-	WRITE_ONCE(c->busy, 0);
+	busy_end(c);
 }
 
 void sheaf_flush_all(struct kmem_percpu *c)
@@ -300,14 +300,14 @@ static void shrink_slot(struct kmem_percpu *c, u32 id)
 	if (capacity && !(smaller = sheaf_new(capacity)))
 		return;
 	flush_slot(c, id);
-	WRITE_ONCE(c->busy, id);
+	busy_begin(c, id);
 	sheaf_delete(main_sheaf(slot));
 	if (smaller)
 		set_main(slot, smaller);
 	else
 		slot->base = slot->top = slot->limit = NULL;
 	set_capacity(c, id, capacity);
-	WRITE_ONCE(c->busy, 0);
+	busy_end(c);
 }
 
 void sheaf_age(struct kmem_percpu *c, u64 now_ms)
@@ -324,7 +324,7 @@ void sheaf_age(struct kmem_percpu *c, u64 now_ms)
 
 void percpu_drain_pages(struct kmem_percpu *c)
 {
-	WRITE_ONCE(c->busy, BUSY_PCP);
+	busy_begin(c, BUSY_PCP);
 	pcp_drain(&c->pcp);
-	WRITE_ONCE(c->busy, 0);
+	busy_end(c);
 }

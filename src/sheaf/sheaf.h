@@ -55,6 +55,23 @@ struct kmem_percpu {
 	struct hlist_node link; /* in the list of threads */
 };
 
+/*
+ * Around every change of a slot (id), or of the page sets, that is not one of the two steps of the fast
+ * paths: what a child of fork finds between the two it leaves alone. On one thread's own memory an order for the
+ * compiler is enough.
+ */
+static inline void busy_begin(struct kmem_percpu *c, u32 id)
+{
+	WRITE_ONCE(c->busy, (u16)id);
+	barrier();
+}
+
+static inline void busy_end(struct kmem_percpu *c)
+{
+	barrier();
+	WRITE_ONCE(c->busy, 0);
+}
+
 /* What a thread has before its first call (0) and after its destructors (1); never written. */
 extern struct kmem_percpu percpu_none[2];
 
@@ -82,6 +99,17 @@ static __always_inline void *sheaf_pop(struct sheaf_slot *slot, void **top)
 	forget(slot->top);
 	slot->top--;
 	return top[-1];
+}
+
+/*
+ * The object is in the array before top says so: a child of fork may find this thread between the two.
+ * The empty statement keeps the compiler to it.
+ */
+static __always_inline void sheaf_push(struct sheaf_slot *slot, void **top, void *object)
+{
+	*top = object;
+	__asm__("" : "+m"(slot->top) : "m"(*top));
+	slot->top++;
 }
 
 /* NULL: not here, take the slow path. */
@@ -123,10 +151,7 @@ static __always_inline bool sheaf_free(void *p)
 	if (unlikely(object[1] == key))
 		return false;
 	object[1] = key;
-	*top = p;
-	/* Also an order for the compiler: the object is in the array before top says so (fork). */
-	__asm__("" : "+m"(slot->top) : "m"(*top));
-	slot->top++;
+	sheaf_push(slot, top, p);
 	return true;
 }
 

@@ -58,14 +58,14 @@ static void give_up_slot(struct kmem_percpu *c, u32 id)
 
 	if (!slot.base)
 		return;
-	WRITE_ONCE(c->busy, id);
+	busy_begin(c, id);
 	c->slot[id] = (struct sheaf_slot){ 0 };
 	sheaf = container_of(slot.base, struct slab_sheaf, objects);
 	sheaf->size = (u32)(slot.top - slot.base);
 	give_up_sheaf(id, sheaf, percpu_pages(c));
 	if (slot.spare)
 		give_up_sheaf(id, slot.spare, percpu_pages(c));
-	WRITE_ONCE(c->busy, 0);
+	busy_end(c);
 }
 
 void sheaf_detach(void)
@@ -116,7 +116,7 @@ static struct kmem_percpu *next_orphan(void)
 
 /*
  * The sheaves of threads that are no more are consistent at every instruction but inside a slow path
- * (busy), since top moves after the object is stored and before it is read (in the order of x86 stores;
+ * (busy_begin), since top moves after the object is stored and before it is read (in the order of x86 stores;
  * elsewhere an object may be lost or the child stopped by a check). What a thread was busy with is lost: a
  * slot's sheaves, or its page sets.
  */

@@ -58,7 +58,7 @@ TEST(clear_writes_zeroes_in_the_range_and_nothing_else)
 	assert_range_is_written(bitmap_clear, false);
 }
 
-TEST(weight_and_any_count_the_ones_of_the_range)
+TEST(any_tells_whether_the_range_has_a_one)
 {
 	for (int round = 0; round < ROUNDS; round++) {
 		u32 from, n, sum = 0;
@@ -66,7 +66,6 @@ TEST(weight_and_any_count_the_ones_of_the_range)
 		random_map(&from, &n);
 		for (u32 i = from; i < from + n; i++)
 			sum += bits[i];
-		assert_int_equal(bitmap_weight(map, from, n), sum);
 		assert_int_equal(bitmap_any(map, from, n), sum > 0);
 	}
 }
@@ -140,7 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(set_writes_ones_in_the_range_and_nothing_else),
 		cmocka_unit_test(clear_writes_zeroes_in_the_range_and_nothing_else),
-		cmocka_unit_test(weight_and_any_count_the_ones_of_the_range),
+		cmocka_unit_test(any_tells_whether_the_range_has_a_one),
 		cmocka_unit_test(next_finds_the_first_bit_of_that_value_or_the_end),
 		cmocka_unit_test(word_mask_has_the_bits_of_the_range_that_lie_in_the_word),
 		cmocka_unit_test(logarithms_are_exact_around_every_power_of_two),

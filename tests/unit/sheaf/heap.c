@@ -73,7 +73,7 @@ void heap_free(struct kmem_percpu *c, u32 id, void *object)
 	struct sheaf_slot *slot = &c->slot[id];
 
 	if (slot->top != slot->limit)
-		*slot->top++ = object;
+		sheaf_push(slot, slot->top, object);
 	else
 		sheaf_free_slow(c, id, object);
 }
