@@ -96,8 +96,7 @@ static __always_inline uintptr_t object_key(const void *p)
 
 static __always_inline void *sheaf_pop(struct sheaf_slot *slot, void **top)
 {
-	forget(slot->top);
-	slot->top--;
+	slot->top = top - 1;
 	return top[-1];
 }
 
