@@ -173,7 +173,7 @@ static bool object_in_use(u32 id, void *p, const char *function)
 	const struct call call = { function, p };
 	struct object o = slab_object(p);
 
-	if (o.state == OBJECT_USED && ((uintptr_t *)p)[1] == object_key(p) && sheaf_holds(id, p))
+	if (o.state == OBJECT_USED && ((uintptr_t *)p)[1] == object_key() && sheaf_holds(id, p))
 		o.state = OBJECT_FREE;
 	if (likely(o.state == OBJECT_USED))
 		return true;
@@ -185,7 +185,7 @@ static void free_object(u32 id, void *p)
 {
 	struct kmem_percpu *c = thread_sheaves();
 
-	((uintptr_t *)p)[1] = object_key(p);
+	((uintptr_t *)p)[1] = object_key();
 	if (c)
 		sheaf_free_slow(c, id, p);
 	else

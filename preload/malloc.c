@@ -14,12 +14,12 @@ void free_sized(void *p, size_t n);
 void free_aligned_sized(void *p, size_t align, size_t n);
 void cfree(void *p);
 
-EXPORT void *malloc(size_t n)
+EXPORT HOT void *malloc(size_t n)
 {
 	return entry_malloc(n);
 }
 
-EXPORT void free(void *p)
+EXPORT HOT void free(void *p)
 {
 	entry_free(p);
 }
@@ -43,7 +43,7 @@ EXPORT void cfree(void *p)
 	entry_free(p);
 }
 
-EXPORT void *calloc(size_t count, size_t size)
+EXPORT HOT void *calloc(size_t count, size_t size)
 {
 	size_t n;
 	uint64_t *words;

@@ -158,7 +158,7 @@ static void *allocate_aligned(size_t n, size_t align)
 	return align && !(align & (align - 1)) ? entry_memalign(align, n) : NULL;
 }
 
-void *new_plain(size_t n)
+HOT void *new_plain(size_t n)
 {
 	void *p = sheaf_malloc(n);
 
@@ -206,7 +206,7 @@ void *new_array_aligned_nothrow(size_t n, size_t align, const void *tag)
 	return new_aligned_nothrow(n, align, tag);
 }
 
-void delete_plain(void *p)
+HOT void delete_plain(void *p)
 {
 	entry_free(p);
 }

@@ -5,7 +5,8 @@
  * A page frame is 4 KiB whatever the system's page size. A region is 64 MiB of frames, aligned to its
  * size; a section is 4 GiB of address space. Nothing of ours lies in a region:
  *
- *	mem.root[p >> 32]	the section of p, as an offset from mem.none; 0: the empty section
+ *	mem.root[p >> 32]	the section of p, as an offset from mem.none in entries of a class map (so
+ *				that frame and offset are added before either is scaled); 0: the empty section
  *	section->class_map[]	2 bytes a frame: the sheaf that objects of this frame go to; 0: none
  *	section->region[]	the region of p, or NULL
  *	region->page[]		struct page, 32 bytes a frame
@@ -118,12 +119,18 @@ extern struct mem mem;
 /* The section of any pointer below 2^48; never NULL. */
 static __always_inline struct mem_section *section_of(uintptr_t p)
 {
-	return (struct mem_section *)((char *)&mem.none + mem.root[p >> SECTION_SHIFT]);
+	return (struct mem_section *)((u16 *)&mem.none + mem.root[p >> SECTION_SHIFT]);
 }
 
+static __always_inline u16 *class_in(uintptr_t section, uintptr_t p)
+{
+	return mem.none.class_map + (mem.root[section] + ((u32)p >> FRAME_SHIFT));
+}
+
+/* The class map's entry of any pointer below 2^48. */
 static __always_inline u16 *class_of(uintptr_t p)
 {
-	return &section_of(p)->class_map[(u32)p >> FRAME_SHIFT];
+	return class_in(p >> SECTION_SHIFT, p);
 }
 
 static inline struct region *region_of(const struct page *page)

@@ -18,7 +18,7 @@ static struct mem_section *section_get(uintptr_t addr)
 	if (!s)
 		return NULL;
 	/* The default section must stay empty; release: its zeroes are there before its address is. */
-	__atomic_store_n(entry, (uintptr_t)s - (uintptr_t)&mem.none, __ATOMIC_RELEASE);
+	__atomic_store_n(entry, (uintptr_t)((u16 *)s - (u16 *)&mem.none), __ATOMIC_RELEASE);
 	return s;
 }
 

@@ -14,7 +14,7 @@
  * The last line is why the fast paths ask nothing else: a thread's first call of either kind, a size without
  * a class and a pointer without one all find "empty" or "full" and fall into the slow path.
  *
- * Double frees: a free object carries a key in its second word, the address of its section. malloc clears
+ * Double frees: a free object carries a key in its second word, the address of mem. malloc clears
  * it, free that finds it looks closer (sheaf_holds, slab_object) before it accuses: the word may be the program's own.
  *
  * Nobody but its thread touches a sheaf. Two exceptions read or take them: reports (racy, counts only) and
@@ -83,16 +83,10 @@ static inline bool percpu_attached(const struct kmem_percpu *c)
 	return c != &percpu_none[0] && c != &percpu_none[1];
 }
 
-static __always_inline uintptr_t object_key(const void *p)
+static __always_inline uintptr_t object_key(void)
 {
-	return (uintptr_t)section_of((uintptr_t)p);
+	return (uintptr_t)&mem;
 }
-
-/*
- * Makes the compiler forget that it knows x: the decrement below is then one instruction on memory
- * instead of two on a register and a store.
- */
-#define forget(x) __asm__("" : "+m"(x))
 
 static __always_inline void *sheaf_pop(struct sheaf_slot *slot, void **top)
 {
@@ -107,8 +101,8 @@ static __always_inline void *sheaf_pop(struct sheaf_slot *slot, void **top)
 static __always_inline void sheaf_push(struct sheaf_slot *slot, void **top, void *object)
 {
 	*top = object;
-	__asm__("" : "+m"(slot->top) : "m"(*top));
-	slot->top++;
+	__asm__("" : "+r"(top) : "m"(*top));
+	slot->top = top + 1;
 }
 
 /* NULL: not here, take the slow path. */
@@ -133,7 +127,7 @@ static __always_inline void *sheaf_malloc(size_t n)
 /* False: not here, take the slow path. */
 static __always_inline bool sheaf_free(void *p)
 {
-	uintptr_t address = (uintptr_t)p, *object = p, key;
+	uintptr_t address = (uintptr_t)p, *object = p;
 	/* Rotated by the four bits that must be zero: one compare finds them set, or an address too high. */
 	uintptr_t section = (address >> 4 | address << 60) >> (SECTION_SHIFT - 4);
 	struct sheaf_slot *slot;
@@ -141,15 +135,13 @@ static __always_inline bool sheaf_free(void *p)
 
 	if (unlikely(section >= NR_SECTIONS))
 		return false;
-	key = (uintptr_t)&mem.none + mem.root[section];
-	slot = (void *)((char *)this_cpu +
-			((struct mem_section *)key)->class_map[(u32)address >> FRAME_SHIFT]);
+	slot = (void *)((char *)this_cpu + *class_in(section, address));
 	top = slot->top;
 	if (unlikely(top == slot->limit))
 		return false;
-	if (unlikely(object[1] == key))
+	if (unlikely(object[1] == object_key()))
 		return false;
-	object[1] = key;
+	object[1] = object_key();
 	sheaf_push(slot, top, p);
 	return true;
 }
