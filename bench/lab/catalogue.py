@@ -150,8 +150,7 @@ BENCHES = [
     Micro("micro", "single operations, ns each"),
     Startup("startup", "/bin/true, 1,000 starts", 1000,
             ("start_ns", "start_cpu_us", "minor_faults")),
-    # Memory hardly varies from start to start.
-    Startup("startup-rss", "/bin/true at its exit", 20,
+    Startup("startup-rss", "/bin/true at its exit, 1,000 starts", 1000,
             ("peak_rss_kib", "rss_kib", "anonymous_kib"), ("--rss",)),
     Metadata("metadata", "1 GiB of 64-byte objects", "metadata"),
     Workload("pipe", "one thread mallocs 16-256 bytes, another frees", "workload-pipe"),
