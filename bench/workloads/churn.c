@@ -12,7 +12,6 @@
 #include "workload.h"
 
 enum {
-	MAX_THREADS = 64,
 	MAILBOXES = 256,
 	MARK = 0xc5,
 	HAND_OVER = 16, /* one operation in so many goes through a mailbox */
@@ -78,8 +77,7 @@ static void generation(struct lane *lanes, unsigned long n, unsigned long shift)
 
 	for (unsigned long i = 0; i < n; i++)
 		threads[i] = thread_start(serve, &lanes[(i + shift) % n]);
-	for (unsigned long i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
+	threads_join(threads, n);
 }
 
 int main(int argc, char **argv)
@@ -90,10 +88,8 @@ int main(int argc, char **argv)
 	double seconds;
 
 	knobs_read(knobs, argc, argv);
-	n = knob(knobs, "threads");
+	n = knob_threads(knobs);
 	generations = knob(knobs, "generations");
-	if (n < 1 || n > MAX_THREADS)
-		die("threads: 1 to 64");
 	for (unsigned long i = 0; i < n; i++) {
 		lanes[i].slots = knob(knobs, "slots");
 		lanes[i].operations = knob(knobs, "operations");

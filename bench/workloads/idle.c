@@ -8,8 +8,6 @@
  */
 #include "workload.h"
 
-enum { MAX_THREADS = 64 };
-
 static struct knob knobs[] = {
 	{ "mib", 2048, 4 },      { "threads", 1, 2 },
 	{ "ended", 0, 0 }, /* 1: the threads end after their frees */
@@ -73,24 +71,22 @@ int main(int argc, char **argv)
 	struct measure m;
 
 	knobs_read(knobs, argc, argv);
-	n = knob(knobs, "threads");
+	n = knob_threads(knobs);
 	ended = knob(knobs, "ended") != 0;
-	if (n < 1 || n > MAX_THREADS)
-		die("threads: 1 to 64");
 	pthread_barrier_init(&freed, NULL, (unsigned int)n + 1);
 	pthread_barrier_init(&rested, NULL, (unsigned int)n + 1);
-	start_kib = status_kib("VmRSS:");
-
-	m = measure_begin();
 	for (unsigned long i = 0; i < n; i++) {
 		workers[i].bytes = knob(knobs, "mib") * MIB / n;
 		workers[i].number = (unsigned int)i;
 		workers[i].ends = ended;
-		threads[i] = thread_start(work, &workers[i]);
 	}
-	for (unsigned long i = 0; ended && i < n; i++)
-		pthread_join(threads[i], NULL);
-	if (!ended)
+	start_kib = status_kib("VmRSS:");
+
+	m = measure_begin();
+	threads_start(threads, n, work, workers, sizeof(*workers));
+	if (ended)
+		threads_join(threads, n);
+	else
 		pthread_barrier_wait(&freed);
 	measure_end(&m);
 
@@ -99,7 +95,6 @@ int main(int argc, char **argv)
 	if (ended)
 		return 0;
 	pthread_barrier_wait(&rested);
-	for (unsigned long i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
+	threads_join(threads, n);
 	return 0;
 }

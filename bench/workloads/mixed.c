@@ -6,9 +6,7 @@
  * profiles of programs show. Operations and live objects are the same in total for any number of
  * threads.
  */
-#include "workload.h"
-
-enum { MAX_THREADS = 64 };
+#include "object.h"
 
 static struct knob knobs[] = {
 	{ "threads", 1, 2 },
@@ -22,26 +20,11 @@ struct worker {
 	unsigned int number;
 };
 
-struct object {
-	uint32_t size; /* written at both ends, to be found again at free */
-};
-
-static struct object *object_new(struct rng *rng)
+static struct object *draw(struct rng *rng)
 {
 	bool small = rng_below(rng, 20) != 0;
-	size_t size = small ? rng_size(rng, 16, 1024) : rng_size(rng, 1024, 65536);
-	struct object *o = must_malloc(size);
 
-	o->size = (uint32_t)size;
-	memcpy((char *)o + size - sizeof(o->size), &o->size, sizeof(o->size));
-	return o;
-}
-
-static void object_free(struct object *o)
-{
-	if (o && memcmp((char *)o + o->size - sizeof(o->size), &o->size, sizeof(o->size)) != 0)
-		die("an object was overwritten");
-	free(o);
+	return object_new(small ? rng_size(rng, 16, 1024) : rng_size(rng, 1024, 65536));
 }
 
 static void *work(void *arg)
@@ -54,7 +37,7 @@ static void *work(void *arg)
 		struct object **at = &slot[rng_below(&rng, (uint32_t)w->slots)];
 
 		object_free(*at);
-		*at = object_new(&rng);
+		*at = draw(&rng);
 	}
 	for (unsigned long i = 0; i < w->slots; i++)
 		object_free(slot[i]);
@@ -70,19 +53,16 @@ int main(int argc, char **argv)
 	double seconds;
 
 	knobs_read(knobs, argc, argv);
-	n = knob(knobs, "threads");
-	if (n < 1 || n > MAX_THREADS)
-		die("threads: 1 to 64");
-
-	m = measure_begin();
+	n = knob_threads(knobs);
 	for (unsigned long i = 0; i < n; i++) {
 		workers[i].slots = knob(knobs, "slots") / n + 1;
 		workers[i].operations = knob(knobs, "operations") / n;
 		workers[i].number = (unsigned int)i;
-		threads[i] = thread_start(work, &workers[i]);
 	}
-	for (unsigned long i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
+
+	m = measure_begin();
+	threads_start(threads, n, work, workers, sizeof(*workers));
+	threads_join(threads, n);
 	seconds = measure_end(&m);
 	result("operations_per_second", (double)knob(knobs, "operations") / seconds);
 	return 0;

@@ -32,6 +32,8 @@
 
 #define MIB (1ul << 20)
 
+enum { MAX_THREADS = 64 };
+
 static inline void die(const char *why)
 {
 	dprintf(STDERR_FILENO, "%s\n", why);
@@ -82,6 +84,15 @@ static inline void knobs_read(struct knob *knobs, int argc, char **argv)
 		knob_set(knobs, argv[i], argv[i + 1]);
 }
 
+static inline unsigned long knob_threads(const struct knob *knobs)
+{
+	unsigned long n = knob(knobs, "threads");
+
+	if (n < 1 || n > MAX_THREADS)
+		die("threads: 1 to 64");
+	return n;
+}
+
 /* --- Clocks and counters --- */
 
 static inline double clock_seconds(clockid_t clock)
@@ -113,33 +124,48 @@ static inline void result(const char *name, double value)
 	dprintf(STDOUT_FILENO, "%s %.9g\n", name, value);
 }
 
+/* What was used so far, by the process and by its children that have ended. */
 struct measure {
 	double wall, cpu;
-	struct rusage usage;
+	long minor_faults, major_faults;
 };
 
 static inline struct measure measure_begin(void)
 {
+	struct rusage self, ended;
 	struct measure m;
 
-	getrusage(RUSAGE_SELF, &m.usage);
+	getrusage(RUSAGE_SELF, &self);
+	getrusage(RUSAGE_CHILDREN, &ended);
+	m.minor_faults = self.ru_minflt + ended.ru_minflt;
+	m.major_faults = self.ru_majflt + ended.ru_majflt;
 	m.cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
+	m.cpu += (double)(ended.ru_utime.tv_sec + ended.ru_stime.tv_sec);
+	m.cpu += (double)(ended.ru_utime.tv_usec + ended.ru_stime.tv_usec) * 1e-6;
 	m.wall = clock_seconds(CLOCK_MONOTONIC);
 	return m;
+}
+
+/* Sleeps; the time does not count, what a thread of the allocator does meanwhile does. */
+static inline void measure_sleep(struct measure *m, unsigned long ms)
+{
+	struct timespec t = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 };
+	double before = clock_seconds(CLOCK_MONOTONIC);
+
+	nanosleep(&t, NULL);
+	m->wall += clock_seconds(CLOCK_MONOTONIC) - before;
 }
 
 /* Prints the figures that every workload has, and returns the seconds that the part took. */
 static inline double measure_end(const struct measure *m)
 {
-	double wall = clock_seconds(CLOCK_MONOTONIC) - m->wall;
-	double cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - m->cpu;
-	struct rusage usage;
+	struct measure now = measure_begin();
+	double wall = now.wall - m->wall;
 
-	getrusage(RUSAGE_SELF, &usage);
 	result("seconds", wall);
-	result("cpu_seconds", cpu);
-	result("minor_faults", (double)(usage.ru_minflt - m->usage.ru_minflt));
-	result("major_faults", (double)(usage.ru_majflt - m->usage.ru_majflt));
+	result("cpu_seconds", now.cpu - m->cpu);
+	result("minor_faults", (double)(now.minor_faults - m->minor_faults));
+	result("major_faults", (double)(now.major_faults - m->major_faults));
 	result("peak_rss_kib", (double)status_kib("VmHWM:"));
 	result("final_rss_kib", (double)status_kib("VmRSS:"));
 	return wall;
@@ -183,6 +209,20 @@ static inline pthread_t thread_start(void *(*run)(void *), void *arg)
 	if (pthread_create(&t, NULL, run, arg) != 0)
 		die("no thread");
 	return t;
+}
+
+/* One thread for each of n arguments, which lie in an array of elements of this size. */
+static inline void threads_start(pthread_t *threads, unsigned long n, void *(*run)(void *),
+				 void *args, size_t size)
+{
+	for (unsigned long i = 0; i < n; i++)
+		threads[i] = thread_start(run, (char *)args + i * size);
+}
+
+static inline void threads_join(const pthread_t *threads, unsigned long n)
+{
+	for (unsigned long i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
 }
 
 #endif

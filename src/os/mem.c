@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MREMAP_DONTUNMAP
@@ -122,6 +123,22 @@ bool os_purge(void *addr, size_t size)
 bool os_hugepage(void *addr, size_t size, bool yes)
 {
 	return advise(addr, size, yes ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+static u64 now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec * 1000000000 + (u64)t.tv_nsec;
+}
+
+u64 os_touch(void *p)
+{
+	u64 start = now_ns();
+
+	*(volatile uintptr_t *)p = 0;
+	return now_ns() - start;
 }
 
 void *os_remap(void *addr, size_t old_size, size_t new_size)

@@ -42,6 +42,9 @@ bool os_purge(void *addr, size_t size);
 /* Asks for huge pages in a range, or (false) forbids them. */
 bool os_hugepage(void *addr, size_t size, bool yes);
 
+/* Writes a zero word to p; returns the nanoseconds that it took. */
+u64 os_touch(void *p);
+
 /* Resizes a mapping, moving it where needed; NULL: left as it was. */
 void *os_remap(void *addr, size_t old_size, size_t new_size);
 

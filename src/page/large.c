@@ -5,6 +5,7 @@
 
 #include "base/bug.h"
 #include "base/options.h"
+#include "page/huge.h"
 #include "page/vmalloc.h"
 
 static const size_t BUDDY_MAX = 4 * MIB;
@@ -61,7 +62,9 @@ static bool huge_area(const struct zone *z, size_t size)
 	size_t heap = ((READ_ONCE(z->nr_present) - READ_ONCE(z->nr_free)) << FRAME_SHIFT) +
 		      READ_ONCE(vm.used_bytes) + size;
 
-	return options.thp == THP_ALWAYS || (options.thp == THP_AUTO && heap >= options.thp_start);
+	if (size < HUGE_SIZE || options.thp == THP_NEVER)
+		return false;
+	return (options.thp == THP_ALWAYS || heap >= options.thp_start) && huge_pays();
 }
 
 void *large_alloc(struct zone *z, size_t size, size_t align, bool zero)
@@ -73,7 +76,7 @@ void *large_alloc(struct zone *z, size_t size, size_t align, bool zero)
 	if (size <= BUDDY_MAX && align <= BUDDY_MAX)
 		p = buddy_large(z, size, align, zero);
 	if (!p)
-		p = vmalloc(size, align, zero, size >= HUGE_SIZE && huge_area(z, size));
+		p = vmalloc(size, align, zero, huge_area(z, size));
 	if (!p && size > BUDDY_MAX && size <= REGION_SIZE && align <= REGION_SIZE)
 		p = buddy_large(z, size, align, zero);
 	return p;

@@ -7,6 +7,7 @@
 #include "base/options.h"
 #include "os/mem.h"
 #include "os/thread.h"
+#include "page/huge.h"
 #include "page/memblock.h"
 #include "page/page.h"
 
@@ -122,8 +123,8 @@ static struct vm_struct *new_area(size_t size, size_t align, bool huge)
 		memblock_free(area, sizeof(*area));
 		return NULL;
 	}
-	if (huge)
-		os_hugepage(area->addr, size, true);
+	if (huge && os_hugepage(area->addr, size, true))
+		huge_touch(area->addr);
 	area->size = size;
 	area->dirty = 0;
 	return area;

@@ -4,6 +4,7 @@
 #include "base/bug.h"
 #include "base/options.h"
 #include "os/mem.h"
+#include "page/huge.h"
 #include "page/section.h"
 
 struct zone zones[MAX_NUMNODES];
@@ -114,11 +115,12 @@ static bool commit(struct zone *z, struct region *r, u32 index, u32 n)
 /*
  * A free block of 2 MiB or more is about to be carved: ask for huge pages before its first touch, if the
  * heap wants them. A mapping that carries the advice from before will be populated whole in any case. The
- * 2 MiB are free as a whole here, so no return of memory is undone.
+ * 2 MiB are free as a whole here, so no return of memory is undone. True: the first of them is to be touched.
  */
-static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n, bool wanted)
+static bool ask_huge(struct zone *z, struct region *r, u32 index, u32 n, bool wanted)
 {
 	u32 first = index >> HUGE_ORDER, last = (index + n - 1) >> HUGE_ORDER;
+	bool asked = false;
 
 	for (u32 h = first; h <= last; h++) {
 		u32 bit = 1u << h;
@@ -126,43 +128,55 @@ static void ask_huge(struct zone *z, struct region *r, u32 index, u32 n, bool wa
 		if (r->huge & bit || bitmap_any(r->dirty, h << HUGE_ORDER, FRAMES_PER_HUGE))
 			continue;
 		if (!(r->advised & bit)) {
-			if (!wanted ||
-			    !os_hugepage((void *)(r->base + h * HUGE_SIZE), HUGE_SIZE, true))
-				return;
+			if (!wanted || !huge_pays())
+				continue;
+			if (!os_hugepage((void *)(r->base + h * HUGE_SIZE), HUGE_SIZE, true))
+				break;
 			r->advised |= bit;
 		}
 		r->huge |= bit;
 		z->nr_huge++;
+		asked |= h == first;
 	}
+	return asked;
 }
 
+/* A block that left the buddy. */
+struct taken {
+	struct page *page; /* NULL: none */
+	bool clean; /* every byte reads as zero */
+	bool touch; /* a huge page from its first touch on, which is now (huge_touch) */
+};
+
 /* One block out of the buddy, committed; zone lock held. */
-static struct page *take_block(struct zone *z, u32 n, unsigned int order, bool *clean)
+static struct taken take_block(struct zone *z, u32 n, unsigned int order)
 {
-	unsigned int found;
 	bool wanted = huge_wanted(z), dirty;
+	struct taken t = { NULL };
+	unsigned int found;
 	struct page *page = buddy_find(z, order, &found);
 	struct region *r;
 	u32 index;
 
 	if (!page)
-		return NULL;
+		return t;
 	r = region_of(page);
 	index = page_index(page);
 	dirty = page->kind == BLOCK_DIRTY;
 	if (found >= HUGE_ORDER && r->frames == FRAMES_PER_REGION)
-		ask_huge(z, r, index, n, wanted);
+		t.touch = ask_huge(z, r, index, n, wanted);
 	buddy_expand(z, page, found, order);
 	if (unlikely(!commit(z, r, index, n))) {
 		buddy_free_range(z, r, index, 1u << order, dirty);
-		return NULL;
+		return t;
 	}
 	if (n < 1u << order)
 		buddy_free_range(z, r, index + n, (1u << order) - n, dirty);
 	if (dirty)
 		z->nr_reused += n;
-	*clean = !bitmap_any(r->dirty, index, n);
-	return page;
+	t.page = page;
+	t.clean = !bitmap_any(r->dirty, index, n);
+	return t;
 }
 
 /* Was it for want of frames, or of memory to commit them, that take_block failed? */
@@ -177,27 +191,41 @@ static bool has_block(const struct zone *z, unsigned int order)
 struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *clean)
 {
 	unsigned int order = max(order_base_2(n), align_order);
-	struct page *page;
+	struct taken t;
 
 	if (order > MAX_ORDER)
 		return NULL;
 	lock(&z->lock, RANK_ZONE);
-	page = take_block(z, n, order, clean);
-	if (unlikely(!page) && !has_block(z, order) &&
+	t = take_block(z, n, order);
+	if (unlikely(!t.page) && !has_block(z, order) &&
 	    (add_region(z) || add_pieces(z, (size_t)FRAME_SIZE << order)))
-		page = take_block(z, n, order, clean);
+		t = take_block(z, n, order);
 	unlock(&z->lock, RANK_ZONE);
-	return page;
+	if (unlikely(t.page && t.touch))
+		huge_touch(page_address(t.page));
+	*clean = t.clean;
+	return t.page;
 }
 
 u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **pages, bool *clean)
 {
+	struct page *touch = NULL;
 	u32 got = 0;
 
 	lock(&z->lock, RANK_ZONE);
-	while (got < want && (pages[got] = take_block(z, 1u << order, order, &clean[got])))
-		got++;
+	while (got < want) {
+		struct taken t = take_block(z, 1u << order, order);
+
+		if (!t.page)
+			break;
+		if (t.touch)
+			touch = t.page;
+		pages[got] = t.page;
+		clean[got++] = t.clean;
+	}
 	unlock(&z->lock, RANK_ZONE);
+	if (unlikely(touch))
+		huge_touch(page_address(touch));
 	return got;
 }
 

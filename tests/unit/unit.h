@@ -66,6 +66,7 @@ struct weather {
 	int os_map, os_map_aligned, os_reserve_aligned, os_commit, os_unmap, os_purge, os_hugepage,
 		os_remap;
 	u64 now_ms;
+	u64 touch_ns; /* what os_touch says */
 };
 
 extern struct weather weather;

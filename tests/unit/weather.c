@@ -8,11 +8,11 @@
 #include "os/thread.h"
 #include "unit.h"
 
-struct weather weather = { -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+struct weather weather = { -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
 
 void clear_weather(void)
 {
-	weather = (struct weather){ -1, -1, -1, -1, -1, -1, -1, -1, 0 };
+	weather = (struct weather){ -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
 }
 
 static bool fails(int *successes, int err)
@@ -53,4 +53,13 @@ u64 __wrap_os_now_ms(void);
 u64 __wrap_os_now_ms(void)
 {
 	return weather.now_ms ? weather.now_ms : __real_os_now_ms();
+}
+
+u64 __real_os_touch(void *p);
+u64 __wrap_os_touch(void *p);
+
+u64 __wrap_os_touch(void *p)
+{
+	__real_os_touch(p);
+	return weather.touch_ns;
 }
