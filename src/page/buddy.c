@@ -26,6 +26,7 @@ static void free_area_add(struct zone *z, struct page *page, unsigned int order,
 	page->type = PAGE_BUDDY;
 	page->order = (u8)order;
 	page->kind = kind;
+	page->bare = false;
 	hlist_add_head(&page->link, &area->list[kind]);
 	area->nr++;
 	z->nr_free += 1ul << order;
@@ -53,7 +54,8 @@ void buddy_isolate(struct zone *z, struct page *page)
 	free_area_del(z, page);
 }
 
-void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order, bool dirty)
+/* Returns the block that it is part of now. */
+struct page *buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order, bool dirty)
 {
 	enum block_kind kind = classify(r, index, order, dirty);
 
@@ -72,6 +74,7 @@ void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order,
 			kind = classify(r, index, order, dirty);
 	}
 	free_area_add(z, &r->page[index], order, kind);
+	return &r->page[index];
 }
 
 /* Any run of frames, as the largest aligned blocks that it holds. */

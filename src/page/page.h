@@ -61,7 +61,10 @@ enum page_type { PAGE_NONE, PAGE_BUDDY, PAGE_PCP, PAGE_SLAB, PAGE_TAIL, PAGE_LAR
 struct page {
 	u8 type; /* enum page_type */
 	u8 order; /* buddy, pcp */
-	u16 cache; /* slab: kmem_cache id */
+	union {
+		u16 cache; /* slab: kmem_cache id */
+		u16 bare; /* buddy: the struct pages behind it were given back */
+	};
 	union {
 		u32 frames; /* large */
 		u32 head; /* tail: frames back to the slab's first */

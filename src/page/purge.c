@@ -14,7 +14,10 @@
 #include "page/section.h"
 #include "page/zone.h"
 
-enum { BATCH = 128 };
+enum {
+	BATCH = 128,
+	BARE_ORDER = MAX_ORDER - 3, /* 8 MiB: 64 KiB of struct pages */
+};
 
 struct batch {
 	struct page *page[BATCH];
@@ -155,6 +158,65 @@ static void release_clean_regions(struct zone *z)
 	unlock(&z->lock, RANK_ZONE);
 }
 
+/* The whole system pages in [from, end), if there are any. */
+static void purge_inside(const void *from, const void *end)
+{
+	uintptr_t first = ALIGN((uintptr_t)from, os_page_size());
+	uintptr_t last = ALIGN_DOWN((uintptr_t)end, os_page_size());
+
+	if (first < last)
+		os_purge((void *)first, last - first);
+}
+
+/* Behind a free block's head there is nothing but PAGE_NONE, which is zero. The block is isolated. */
+static void purge_metadata(struct page *page, unsigned int order)
+{
+	struct region *r = region_of(page);
+	u32 index = page_index(page), end = index + (1u << order);
+
+	purge_inside(page + 1, r->page + end);
+	purge_inside(r->map_ext[index], r->map_ext[end]);
+}
+
+/* Takes clean blocks of one order whose struct pages may hold memory. Zone lock held. */
+static void isolate_covered(struct zone *z, unsigned int order, struct batch *b)
+{
+	struct hlist_node *next;
+
+	b->n = 0;
+	for (struct hlist_node *n = z->free_area[order].list[BLOCK_CLEAN].first; n; n = next) {
+		struct page *page = hlist_entry(n, struct page, link);
+
+		next = n->next;
+		if (page->bare || b->n == BATCH)
+			continue;
+		buddy_isolate(z, page);
+		b->page[b->n++] = page;
+	}
+}
+
+/* The struct pages of large clean blocks: once for each, as long as it stays what it is. */
+static void trim_metadata(struct zone *z)
+{
+	struct batch b;
+
+	for (unsigned int order = BARE_ORDER; order <= MAX_ORDER; order++) {
+		lock(&z->lock, RANK_ZONE);
+		isolate_covered(z, order, &b);
+		unlock(&z->lock, RANK_ZONE);
+		if (!b.n)
+			continue;
+		for (u32 i = 0; i < b.n; i++)
+			purge_metadata(b.page[i], order);
+		lock(&z->lock, RANK_ZONE);
+		/* What it merges with now is as large as it or not there: half of it at least is bare. */
+		for (u32 i = 0; i < b.n; i++)
+			buddy_free(z, region_of(b.page[i]), page_index(b.page[i]), order, false)
+				->bare = true;
+		unlock(&z->lock, RANK_ZONE);
+	}
+}
+
 unsigned long zone_purge(struct zone *z, unsigned long target)
 {
 	int smallest = (int)ilog2(os_page_size() >> FRAME_SHIFT);
@@ -163,6 +225,7 @@ unsigned long zone_purge(struct zone *z, unsigned long target)
 	for (int order = MAX_ORDER; order >= smallest && gone < target; order--)
 		gone += purge_order(z, (unsigned int)order, target - gone);
 	release_clean_regions(z);
+	trim_metadata(z);
 	return gone;
 }
 

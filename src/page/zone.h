@@ -60,6 +60,16 @@ static inline struct zone *node_zone(u32 nid)
 	return &zones[nid];
 }
 
+/* Frames in use on all nodes, about: the size of the heap, areas apart. */
+static inline unsigned long zones_used(void)
+{
+	unsigned long frames = 0;
+
+	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
+		frames += READ_ONCE(zones[nid].nr_present) - READ_ONCE(zones[nid].nr_free);
+	return frames;
+}
+
 /*
  * A block of exactly n frames whose first is a multiple of 2^align_order; its head's type is
  * PAGE_NONE and the caller owns it. *clean: every byte reads as zero. NULL: no memory.
@@ -96,7 +106,8 @@ u32 zone_tear(struct zone *z, u32 min_free);
 /* The buddy alone (page/buddy.c), under the zone lock. */
 struct page *buddy_find(struct zone *z, unsigned int order, unsigned int *found);
 void buddy_expand(struct zone *z, struct page *page, unsigned int found, unsigned int order);
-void buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order, bool dirty);
+struct page *buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order,
+			bool dirty);
 void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n, bool dirty);
 bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n);
 void buddy_isolate(struct zone *z, struct page *page);

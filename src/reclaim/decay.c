@@ -20,6 +20,8 @@ static struct {
 	size_t peak, last_peak; /* the most used in this window of decay_ms, and in the last */
 	u64 window_ms; /* when this window ends */
 	size_t limit; /* as last computed */
+	size_t low; /* used below this: the heap has shrunk since the last look */
+	size_t shrunk_at; /* the most used since shrink_caches, or used then */
 	size_t tear_above; /* bytes free in huge pages: below, no page was worth tearing */
 	u64 refused_ms; /* the system takes nothing back (mlockall, seccomp): not before this */
 } decay;
@@ -35,12 +37,7 @@ static size_t zone_dirty(void)
 
 static size_t used_bytes(void)
 {
-	size_t frames = 0;
-
-	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
-		frames +=
-			READ_ONCE(node_zone(nid)->nr_present) - READ_ONCE(node_zone(nid)->nr_free);
-	return (frames << FRAME_SHIFT) + READ_ONCE(vm.used_bytes);
+	return (zones_used() << FRAME_SHIFT) + READ_ONCE(vm.used_bytes);
 }
 
 /* Bytes of dirty memory that were handed out again, ever. */
@@ -77,7 +74,7 @@ static void tear(size_t used)
 
 	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
 		free_bytes += READ_ONCE(node_zone(nid)->nr_huge_free) << FRAME_SHIFT;
-	if (free_bytes <= used + options.dirty_min || free_bytes <= decay.tear_above)
+	if (free_bytes <= used / 4 + options.dirty_min || free_bytes <= decay.tear_above)
 		return;
 	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
 		torn += zone_tear(node_zone(nid), FRAMES_PER_HUGE / 4 * 3);
@@ -120,6 +117,15 @@ static size_t dirty_limit(size_t used, u64 now)
 	return min(by_amount, by_peak);
 }
 
+/* The heap is half of what it was: what was kept for it is out of proportion. */
+static void shrink_caches(struct kmem_percpu *c)
+{
+	for (u32 id = 1; id < NR_CACHES; id++) {
+		barn_drain(id, percpu_pages(c));
+		slab_shrink(id, percpu_pages(c));
+	}
+}
+
 /* Under reclaim_lock. */
 static void look(struct kmem_percpu *c, u64 now)
 {
@@ -127,6 +133,11 @@ static void look(struct kmem_percpu *c, u64 now)
 
 	if (now >= decay.next_ms)
 		step(c, now);
+	if (used < decay.shrunk_at / 2 || used > decay.shrunk_at) {
+		if (used < decay.shrunk_at)
+			shrink_caches(c);
+		decay.shrunk_at = used;
+	}
 	tear(used);
 	dirty = reclaim_dirty();
 	if (dirty > decay.seen)
@@ -137,6 +148,7 @@ static void look(struct kmem_percpu *c, u64 now)
 	    !purge(dirty - decay.limit + decay.limit / 4, now + 1))
 		decay.refused_ms = now + REFUSED_MS;
 	decay.seen = reclaim_dirty();
+	WRITE_ONCE(decay.low, used - min(used / SHARE + MIB, used));
 }
 
 void reclaim_tick(struct kmem_percpu *c)
@@ -145,7 +157,8 @@ void reclaim_tick(struct kmem_percpu *c)
 
 	if (c)
 		sheaf_age(c, now);
-	if (reclaim_dirty() <= READ_ONCE(decay.limit) && now < READ_ONCE(decay.next_ms))
+	if (reclaim_dirty() <= READ_ONCE(decay.limit) && used_bytes() >= READ_ONCE(decay.low) &&
+	    now < READ_ONCE(decay.next_ms))
 		return;
 	if (!lock_try(&reclaim_lock, RANK_RECLAIM))
 		return;

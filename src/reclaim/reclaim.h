@@ -10,10 +10,12 @@
  *	peak	used + dirty <= 9/8 of the most that was used lately + dirty_min: what did not serve a growing
  *		heap does not stay beside it.
  *	age	no demand for decay_ms, and nothing new either: everything goes.
- *	huge	free parts of huge pages in use <= used + dirty_min, or pages that are three quarters free are
+ *	huge	free parts of huge pages in use <= used / 4 + dirty_min, or pages that are three quarters free are
  *		torn.
  *
- * Both are looked at on slow paths. Nothing below this room knows it: a failing allocation returns failure
+ * Where used falls to half, the barns' sheaves and the caches' empty slabs go back to the buddy too.
+ *
+ * All is looked at on slow paths. Nothing below this room knows it: a failing allocation returns failure
  * upward, and the entry layer calls reclaim_all and tries again.
  *
  * Lock: reclaim_lock; one thread at a time gives back. A tick only tries it; reclaim_all waits, since

@@ -3,6 +3,26 @@
 
 struct barn barns[NR_CACHES];
 
+static size_t bytes_held;
+
+size_t barn_bytes(void)
+{
+	return counter_read(bytes_held);
+}
+
+/* With threads enough for a few classes to be handed over in any heap. */
+size_t barn_bytes_allowed(void)
+{
+	size_t heap = zones_used() << FRAME_SHIFT;
+
+	return READ_ONCE(nr_threads) > 1 ? 4 * MIB + heap / 16 : 512 * KIB + heap / 32;
+}
+
+static size_t sheaf_size(u32 id, const struct slab_sheaf *sheaf)
+{
+	return (size_t)sheaf->size * cache_of(id)->size;
+}
+
 struct slab_sheaf *barn_get(u32 id)
 {
 	struct barn *b = &barns[id];
@@ -18,6 +38,8 @@ struct slab_sheaf *barn_get(u32 id)
 		WRITE_ONCE(b->nr, b->nr - 1);
 	}
 	unlock(&b->lock, RANK_BARN);
+	if (sheaf)
+		counter_sub(bytes_held, sheaf_size(id, sheaf));
 	return sheaf;
 }
 
@@ -29,8 +51,9 @@ bool barn_put(u32 id, struct slab_sheaf *sheaf)
 	bool put;
 
 	room = min(max(room, 1u), (u32)BARN_SHEAVES);
-	if (READ_ONCE(b->nr) >= room)
+	if (READ_ONCE(b->nr) >= room || barn_bytes() > barn_bytes_allowed())
 		return false;
+	counter_add(bytes_held, sheaf_size(id, sheaf));
 	lock(&b->lock, RANK_BARN);
 	put = b->nr < room;
 	b->idle = false;
@@ -40,6 +63,8 @@ bool barn_put(u32 id, struct slab_sheaf *sheaf)
 		WRITE_ONCE(b->nr, b->nr + 1);
 	}
 	unlock(&b->lock, RANK_BARN);
+	if (!put)
+		counter_sub(bytes_held, sheaf_size(id, sheaf));
 	return put;
 }
 

@@ -24,7 +24,8 @@ enum {
 	START_BYTES = 4 << 10,
 	ALWAYS_BYTES = 4 << 10, /* a cache's sheaves may have these in any case */
 	AGE_MS = 250,
-	SHARED_THREADS = 16, /* from this many threads on, each one's bound falls */
+	SHARE = 4, /* all threads' sheaves together: this part of the heap ... */
+	THREADS = 2, /* ... but at least what so many may have */
 };
 
 static u32 clamp_capacity(u32 bytes, u32 size, u32 most)
@@ -44,10 +45,12 @@ static u32 max_capacity(u32 id)
 
 static u32 bytes_allowed(void)
 {
-	size_t total = min(options.sheaf_bytes, (size_t)UINT32_MAX / 2);
-	u32 n = READ_ONCE(nr_threads);
+	size_t most = min(options.sheaf_bytes, (size_t)UINT32_MAX / 4);
+	size_t heap = zones_used() << FRAME_SHIFT;
+	u32 nr = max(READ_ONCE(nr_threads), 1u);
+	size_t together = max(heap / SHARE, THREADS * most);
 
-	return (u32)(n > SHARED_THREADS ? total * SHARED_THREADS / n : total);
+	return (u32)min(together / nr, most);
 }
 
 /* Sets a cache's capacity if the thread's bound lets it. */
@@ -312,11 +315,13 @@ static void shrink_slot(struct kmem_percpu *c, u32 id)
 
 void sheaf_age(struct kmem_percpu *c, u64 now_ms)
 {
-	if (now_ms - c->aged_ms < AGE_MS)
+	bool all = c->bytes / 2 > bytes_allowed();
+
+	if (!all && now_ms - c->aged_ms < AGE_MS)
 		return;
 	c->aged_ms = now_ms;
 	for (u32 id = 1; id < NR_CACHES; id++) {
-		if (c->slot[id].base && !c->misses[id])
+		if (c->slot[id].base && (all || !c->misses[id]))
 			shrink_slot(c, id);
 		c->misses[id] = 0;
 	}

@@ -164,7 +164,7 @@ void sheaf_flush_all(struct kmem_percpu *c);
 /* Its page sets alone. */
 void percpu_drain_pages(struct kmem_percpu *c);
 
-/* Sheaves without a miss for a while shrink. Cheap when called too early. */
+/* Sheaves without a miss for a while shrink, and all of them after the heap did. Cheap when neither is due. */
 void sheaf_age(struct kmem_percpu *c, u64 now_ms);
 
 /* sheaf.c: a sheaf by itself. */

@@ -253,7 +253,7 @@ static void threads_that_exit_at_once_give_their_caches_back(void **state)
 	before = rss_bytes();
 	for (int i = 0; i < 50; i++)
 		storm();
-	assert_true(rss_bytes() < before + 4 * MIB);
+	assert_true(rss_bytes() < before + 8 * MIB);
 	assert_int_equal(heap_inconsistencies(), 0);
 }
 

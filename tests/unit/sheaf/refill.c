@@ -58,6 +58,7 @@ TEST(a_first_sheaf_is_what_fits_a_frame_and_30_objects_at_the_most)
 	static const size_t sizes[] = { 16, 64, 128, 256, 1024, 4096, 65536, 256 << 10 };
 	static const u32 capacity[] = { 30, 30, 30, 16, 4, 1, 1, 1 };
 
+	options.sheaf_bytes = GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		struct kmem_percpu *freeing = heap_second_thread();
 		u32 id = kmalloc_index(sizes[i]);
