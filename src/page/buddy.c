@@ -18,6 +18,8 @@ static enum block_kind classify(const struct region *r, u32 index, unsigned int 
 	return dirty || r->huge & huge_mask(index, order) ? BLOCK_DIRTY : BLOCK_CLEAN;
 }
 
+enum { RUN_TRIES = 8 };
+
 static void free_area_add(struct zone *z, struct page *page, unsigned int order,
 			  enum block_kind kind)
 {
@@ -168,4 +170,45 @@ bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n)
 		i = last;
 	}
 	return true;
+}
+
+/* How many frames from `index` on are free and in memory that the heap holds, up to n. */
+static u32 free_run(const struct region *r, u32 index, u32 n)
+{
+	u32 sum = 0;
+
+	while (sum < n && index + sum < FRAMES_PER_REGION) {
+		const struct page *page = &r->page[index + sum];
+
+		if (page->type != PAGE_BUDDY || page->kind == BLOCK_CLEAN)
+			break;
+		sum += 1u << page->order;
+	}
+	return min(sum, n);
+}
+
+/*
+ * A run of n free frames that begins with a block of 2^order < n frames in memory that the heap holds: neighbours
+ * that are no buddies, which otherwise only smaller requests could use. *dirty: of the first block.
+ */
+struct page *buddy_find_run(struct zone *z, unsigned int order, u32 n, bool *dirty)
+{
+	for (int kind = BLOCK_HUGE; kind >= BLOCK_DIRTY; kind--) {
+		struct page *page;
+		int tries = RUN_TRIES;
+
+		hlist_for_each_entry(page, &z->free_area[order].list[kind], link) {
+			struct region *r = region_of(page);
+			u32 index = page_index(page);
+
+			if (free_run(r, index, n) == n) {
+				*dirty = kind == BLOCK_DIRTY;
+				buddy_take_range(z, r, index, n);
+				return page;
+			}
+			if (!--tries)
+				break;
+		}
+	}
+	return NULL;
 }

@@ -148,6 +148,28 @@ struct taken {
 	bool touch; /* a huge page from its first touch on, which is now (huge_touch) */
 };
 
+/*
+ * Before a larger block is split, or memory touched that the heap does not have: is there a run of smaller ones?
+ * Zone lock held.
+ */
+static struct taken take_run(struct zone *z, u32 n, unsigned int order)
+{
+	struct taken t = { NULL };
+	bool dirty;
+
+	if (z->free_area[order].list[BLOCK_HUGE].first ||
+	    z->free_area[order].list[BLOCK_DIRTY].first)
+		return t;
+	for (unsigned int o = order; !t.page && o-- > 0 && o + 2 >= order;)
+		t.page = buddy_find_run(z, o, n, &dirty);
+	if (!t.page)
+		return t;
+	if (dirty)
+		z->nr_reused += n;
+	t.clean = !bitmap_any(region_of(t.page)->dirty, page_index(t.page), n);
+	return t;
+}
+
 /* One block out of the buddy, committed; zone lock held. */
 static struct taken take_block(struct zone *z, u32 n, unsigned int order)
 {
@@ -196,7 +218,9 @@ struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *c
 	if (order > MAX_ORDER)
 		return NULL;
 	lock(&z->lock, RANK_ZONE);
-	t = take_block(z, n, order);
+	t = align_order ? (struct taken){ NULL } : take_run(z, n, order);
+	if (!t.page)
+		t = take_block(z, n, order);
 	if (unlikely(!t.page) && !has_block(z, order) &&
 	    (add_region(z) || add_pieces(z, (size_t)FRAME_SIZE << order)))
 		t = take_block(z, n, order);
@@ -214,8 +238,10 @@ u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **
 
 	lock(&z->lock, RANK_ZONE);
 	while (got < want) {
-		struct taken t = take_block(z, 1u << order, order);
+		struct taken t = take_run(z, 1u << order, order);
 
+		if (!t.page)
+			t = take_block(z, 1u << order, order);
 		if (!t.page)
 			break;
 		if (t.touch)

@@ -110,4 +110,5 @@ struct page *buddy_free(struct zone *z, struct region *r, u32 index, unsigned in
 			bool dirty);
 void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n, bool dirty);
 bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n);
+struct page *buddy_find_run(struct zone *z, unsigned int order, u32 n, bool *dirty);
 void buddy_isolate(struct zone *z, struct page *page);
