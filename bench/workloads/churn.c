@@ -4,16 +4,17 @@
  *
  * Each lane has a table of live objects. A thread serves a lane for one generation and ends; in the
  * next generation a new thread takes over the table of another lane, so that most objects are freed
- * by a thread that did not allocate them, and often by one born after their allocator died. Now and
- * then a thread leaves an object in a mailbox that all share, and takes what lies there.
+ * by a thread that did not allocate them, on another processor, and often by one born after their
+ * allocator died. Now and then a thread leaves an object in a mailbox that all share, and takes
+ * what lies there.
  */
 #include <stdatomic.h>
 
-#include "workload.h"
+#include "../affinity.h"
+#include "object.h"
 
 enum {
 	MAILBOXES = 256,
-	MARK = 0xc5,
 	HAND_OVER = 16, /* one operation in so many goes through a mailbox */
 };
 
@@ -26,57 +27,44 @@ static struct knob knobs[] = {
 };
 
 struct lane {
-	void **slot;
+	_Alignas(128) struct object **slot; /* lanes themselves share no line */
 	unsigned long slots, operations;
 	struct rng rng;
 };
 
-static _Atomic(void *) mailbox[MAILBOXES];
+static _Atomic(struct object *) mailbox[MAILBOXES];
 
-/* Marked, and looked at before free: a block that was given to two would lose its mark. */
-static void *object_new(struct rng *rng)
-{
-	size_t size = rng_between(rng, 16, 512);
-	unsigned char *p = must_malloc(size);
-
-	p[0] = MARK;
-	p[size - 1] = 0;
-	return p;
-}
-
-static void object_free(void *object)
-{
-	unsigned char *p = object;
-
-	if (p && p[0] != MARK)
-		die("an object was overwritten");
-	if (p)
-		p[0] = 0;
-	free(p);
-}
+struct server {
+	struct lane *lane;
+	int number;
+};
 
 static void *serve(void *arg)
 {
-	struct lane *lane = arg;
+	const struct server *server = arg;
+	struct lane *lane = server->lane;
 
+	cpu_pin(server->number);
 	for (unsigned long i = 0; i < lane->operations; i++) {
-		void **slot = &lane->slot[rng_below(&lane->rng, (uint32_t)lane->slots)];
-		void *old = *slot;
+		struct object **slot = &lane->slot[rng_below(&lane->rng, (uint32_t)lane->slots)];
+		struct object *old = *slot;
 
 		if (i % HAND_OVER == 0)
 			old = atomic_exchange(&mailbox[rng_below(&lane->rng, MAILBOXES)], old);
 		object_free(old);
-		*slot = object_new(&lane->rng);
+		*slot = object_new(rng_between(&lane->rng, 16, 512));
 	}
 	return NULL;
 }
 
 static void generation(struct lane *lanes, unsigned long n, unsigned long shift)
 {
+	struct server servers[MAX_THREADS];
 	pthread_t threads[MAX_THREADS];
 
 	for (unsigned long i = 0; i < n; i++)
-		threads[i] = thread_start(serve, &lanes[(i + shift) % n]);
+		servers[i] = (struct server){ &lanes[(i + shift) % n], (int)i };
+	threads_start(threads, n, serve, servers, sizeof(*servers));
 	threads_join(threads, n);
 }
 
@@ -93,7 +81,7 @@ int main(int argc, char **argv)
 	for (unsigned long i = 0; i < n; i++) {
 		lanes[i].slots = knob(knobs, "slots");
 		lanes[i].operations = knob(knobs, "operations");
-		lanes[i].slot = table_map(lanes[i].slots * sizeof(void *));
+		lanes[i].slot = table_map(lanes[i].slots * sizeof(*lanes[i].slot));
 		lanes[i].rng = rng_seed(i);
 	}
 

@@ -6,16 +6,12 @@
  * later, in which nobody called the allocator, resident memory is read again, above what the
  * process had before. What is timed is allocating and freeing.
  */
-#include "workload.h"
+#include "object.h"
 
 static struct knob knobs[] = {
 	{ "mib", 2048, 4 },      { "threads", 1, 2 },
 	{ "ended", 0, 0 }, /* 1: the threads end after their frees */
 	{ "wait_ms", 1000, 10 }, { NULL, 0, 0 },
-};
-
-struct block {
-	struct block *next;
 };
 
 struct worker {
@@ -26,20 +22,19 @@ struct worker {
 
 static pthread_barrier_t freed, rested;
 
-static struct block *allocate(const struct worker *w)
+static struct object *allocate(const struct worker *w)
 {
 	struct rng rng = rng_seed(w->number);
-	struct block *list = NULL;
+	struct object *list = NULL;
 
 	for (size_t live = 0; live < w->bytes;) {
-		size_t size = rng_below(&rng, 256) ? rng_between(&rng, 16, 1024)
-						   : rng_between(&rng, 4096, 65536);
-		struct block *b = must_malloc(size);
+		struct object *o =
+			object_new(rng_below(&rng, 256) ? rng_between(&rng, 16, 1024)
+							: rng_between(&rng, 4096, 65536));
 
-		touch(b, size);
-		b->next = list;
-		list = b;
-		live += size;
+		o->next = list;
+		list = o;
+		live += o->size;
 	}
 	return list;
 }
@@ -47,14 +42,8 @@ static struct block *allocate(const struct worker *w)
 static void *work(void *arg)
 {
 	const struct worker *w = arg;
-	struct block *list = allocate(w);
 
-	while (list) {
-		struct block *b = list;
-
-		list = b->next;
-		free(b);
-	}
+	object_free_list(allocate(w));
 	if (w->ends)
 		return NULL;
 	pthread_barrier_wait(&freed);

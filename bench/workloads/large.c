@@ -4,7 +4,7 @@
  *
  * Who returns each freed block to the system at once pays a page fault for every page of the next.
  */
-#include "workload.h"
+#include "object.h"
 
 enum { MAX_SLOTS = 1024 };
 
@@ -16,7 +16,7 @@ static struct knob knobs[] = {
 
 int main(int argc, char **argv)
 {
-	static void *slot[MAX_SLOTS];
+	static struct object *slot[MAX_SLOTS];
 	struct rng rng = rng_seed(0);
 	struct measure m;
 	unsigned long slots, operations;
@@ -30,16 +30,14 @@ int main(int argc, char **argv)
 
 	m = measure_begin();
 	for (unsigned long i = 0; i < operations; i++) {
-		void **at = &slot[rng_below(&rng, (uint32_t)slots)];
-		size_t size = rng_size(&rng, 64 << 10, 25 * MIB);
+		struct object **at = &slot[rng_below(&rng, (uint32_t)slots)];
 
-		free(*at);
-		*at = must_malloc(size);
-		touch(*at, size);
-		bytes += (double)size;
+		object_free(*at);
+		*at = object_new(rng_size(&rng, 64 << 10, 25 * MIB));
+		bytes += (double)(*at)->size;
 	}
 	for (unsigned long i = 0; i < slots; i++)
-		free(slot[i]);
+		object_free(slot[i]);
 	seconds = measure_end(&m);
 	result("operations_per_second", (double)operations / seconds);
 	result("gib_per_second", bytes / (double)(1ul << 30) / seconds);

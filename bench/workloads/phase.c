@@ -6,7 +6,7 @@
  * the first amount is live. Resident bytes for each live byte after each step; the table of
  * pointers is not counted.
  */
-#include "workload.h"
+#include "object.h"
 
 static struct knob knobs[] = {
 	{ "mib", 1024, 2 },
@@ -14,7 +14,7 @@ static struct knob knobs[] = {
 };
 
 struct heap {
-	void **object; /* objects live, NULL between them */
+	struct object **object; /* objects live, NULL between them */
 	size_t objects;
 	size_t live; /* bytes asked for and not freed */
 	size_t table; /* bytes of the table that are resident: all that was written */
@@ -24,25 +24,22 @@ struct heap {
 static void allocate(struct heap *h, size_t target, size_t lo, size_t hi)
 {
 	while (h->live < target) {
-		size_t size = rng_between(&h->rng, lo, hi);
-		uint32_t *p = must_malloc(size);
+		struct object *o = object_new(rng_between(&h->rng, lo, hi));
 
-		memset(p, 1, size);
-		*p = (uint32_t)size;
-		h->object[h->objects++] = p;
-		h->live += size;
+		h->object[h->objects++] = o;
+		h->live += o->size;
 	}
 }
 
 static void free_at_random(struct heap *h)
 {
 	for (size_t i = 0; i < h->objects; i++) {
-		uint32_t *p = h->object[i];
+		struct object *o = h->object[i];
 
 		if (rng_below(&h->rng, 10) == 0)
 			continue;
-		h->live -= *p;
-		free(p);
+		h->live -= o->size;
+		object_free(o);
 		h->object[i] = NULL;
 	}
 }

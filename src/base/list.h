@@ -36,6 +36,14 @@ static inline void hlist_add_head(struct hlist_node *n, struct hlist_head *h)
 	n->pprev = &h->first;
 }
 
+static inline void hlist_add_before(struct hlist_node *n, struct hlist_node *next)
+{
+	n->pprev = next->pprev;
+	n->next = next;
+	next->pprev = &n->next;
+	*n->pprev = n;
+}
+
 static inline void hlist_del_init(struct hlist_node *n)
 {
 	*n->pprev = n->next;

@@ -172,7 +172,10 @@ bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n)
 	return true;
 }
 
-/* How many frames from `index` on are free and in memory that the heap holds, up to n. */
+/*
+ * How many frames from `index` on are free, up to n. Small runs must lie in memory that the heap holds; in one of
+ * 2 MiB or more some new memory beside the old costs less than all new.
+ */
 static u32 free_run(const struct region *r, u32 index, u32 n)
 {
 	u32 sum = 0;
@@ -180,7 +183,7 @@ static u32 free_run(const struct region *r, u32 index, u32 n)
 	while (sum < n && index + sum < FRAMES_PER_REGION) {
 		const struct page *page = &r->page[index + sum];
 
-		if (page->type != PAGE_BUDDY || page->kind == BLOCK_CLEAN)
+		if (page->type != PAGE_BUDDY || (page->kind == BLOCK_CLEAN && n < FRAMES_PER_HUGE))
 			break;
 		sum += 1u << page->order;
 	}
@@ -188,24 +191,18 @@ static u32 free_run(const struct region *r, u32 index, u32 n)
 }
 
 /*
- * A run of n free frames that begins with a block of 2^order < n frames in memory that the heap holds: neighbours
- * that are no buddies, which otherwise only smaller requests could use. *dirty: of the first block.
+ * The first frame of a run of n that are free, which begins with a block of 2^order < n frames that holds memory:
+ * neighbours that are no buddies, or not of one kind. Looks at a few only; takes nothing.
  */
-struct page *buddy_find_run(struct zone *z, unsigned int order, u32 n, bool *dirty)
+struct page *buddy_find_run(struct zone *z, unsigned int order, u32 n)
 {
 	for (int kind = BLOCK_HUGE; kind >= BLOCK_DIRTY; kind--) {
 		struct page *page;
 		int tries = RUN_TRIES;
 
 		hlist_for_each_entry(page, &z->free_area[order].list[kind], link) {
-			struct region *r = region_of(page);
-			u32 index = page_index(page);
-
-			if (free_run(r, index, n) == n) {
-				*dirty = kind == BLOCK_DIRTY;
-				buddy_take_range(z, r, index, n);
+			if (free_run(region_of(page), page_index(page), n) == n)
 				return page;
-			}
 			if (!--tries)
 				break;
 		}

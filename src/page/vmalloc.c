@@ -65,28 +65,79 @@ static void release(struct vm_struct *area)
 	memblock_free(area, sizeof(*area));
 }
 
+/* It is a mapping of its own now, wherever it came from. */
+static void set_mapping(struct vm_struct *area, char *addr, size_t size)
+{
+	static u64 last;
+
+	area->addr = addr;
+	area->size = size;
+	area->mapping = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+}
+
+/* What lies behind the first `size` bytes of an area becomes one of its own; NULL: no memory for that. */
+static struct vm_struct *split(struct vm_struct *area, size_t size)
+{
+	struct vm_struct *tail = memblock_alloc(sizeof(*tail));
+
+	if (!tail)
+		return NULL;
+	tail->addr = area->addr + size;
+	tail->size = area->size - size;
+	tail->dirty = area->dirty > size ? area->dirty - size : 0;
+	tail->freed_ms = area->freed_ms;
+	tail->mapping = area->mapping;
+	area->size = size;
+	area->dirty = min(area->dirty, size);
+	return tail;
+}
+
+/* The parts of its mapping that are cached and end where it begins, or begin where it ends, join it. Lock held. */
+static void merge(struct vm_struct *area)
+{
+	struct hlist_node *next;
+
+	for (struct hlist_node *n = vm.cache.first; n; n = next) {
+		struct vm_struct *other = hlist_entry(n, struct vm_struct, link);
+
+		next = n->next;
+		if (other->mapping != area->mapping || (other->addr + other->size != area->addr &&
+							area->addr + area->size != other->addr))
+			continue;
+		uncache(other);
+		area->addr = min(area->addr, other->addr);
+		area->size += other->size;
+		area->dirty = area->size;
+		memblock_free(other, sizeof(*other));
+	}
+}
+
 /*
- * The cached area to use for size bytes: the smallest that wastes at most a quarter, else the largest
- * smaller one, which mremap grows (its pages are there already, the rest is new).
+ * A cached area to use for size bytes: the smallest that is large enough, whose rest stays, else the largest
+ * that is at least half of it, which mremap grows (its pages are there already, the rest is new).
  */
 static struct vm_struct *take_cached(size_t size)
 {
-	struct vm_struct *area, *fit = NULL, *smaller = NULL;
+	struct vm_struct *area, *fit = NULL, *smaller = NULL, *rest;
 
 	hlist_for_each_entry(area, &vm.cache, link) {
 		if (area->size >= size) {
-			if (area->size - size <= size / 4 && (!fit || area->size < fit->size))
+			if (!fit || area->size < fit->size)
 				fit = area;
-		} else if (!smaller || area->size > smaller->size) {
+		} else if (area->size >= size / 2 && (!smaller || area->size > smaller->size)) {
 			smaller = area;
 		}
 	}
 	if (!fit)
 		fit = smaller;
-	if (fit) {
-		uncache(fit);
-		vm.nr_reused += fit->dirty;
+	if (!fit)
+		return NULL;
+	rest = fit->size > size ? split(fit, size) : NULL;
+	if (rest) {
+		hlist_add_before(&rest->link, &fit->link);
+		vm.nr_cached++;
 	}
+	uncache(fit);
 	return fit;
 }
 
@@ -105,27 +156,27 @@ static struct vm_struct *from_cache(size_t size)
 		release(area);
 		return NULL;
 	}
-	area->addr = p;
-	area->size = size;
+	set_mapping(area, p, size);
 	return area;
 }
 
 static struct vm_struct *new_area(size_t size, size_t align, bool huge)
 {
 	struct vm_struct *area = memblock_alloc(sizeof(*area));
+	void *p;
 
 	if (!area)
 		return NULL;
 	if (huge)
 		align = max(align, HUGE_SIZE);
-	area->addr = align > os_page_size() ? os_map_aligned(size, align) : os_map(size);
-	if (!area->addr) {
+	p = align > os_page_size() ? os_map_aligned(size, align) : os_map(size);
+	if (!p) {
 		memblock_free(area, sizeof(*area));
 		return NULL;
 	}
-	if (huge && os_hugepage(area->addr, size, true))
-		huge_touch(area->addr);
-	area->size = size;
+	if (huge && os_hugepage(p, size, true))
+		huge_touch(p);
+	set_mapping(area, p, size);
 	area->dirty = 0;
 	return area;
 }
@@ -136,6 +187,7 @@ static void *publish(struct vm_struct *area)
 
 	lock(&vm.lock, RANK_VMALLOC);
 	insert(area);
+	vm.taken_bytes += area->size;
 	unlock(&vm.lock, RANK_VMALLOC);
 	return p;
 }
@@ -181,6 +233,7 @@ bool vfree(void *p)
 		       vm.cached_bytes + area->size <= options.vmalloc_cache;
 	}
 	if (keep) {
+		merge(area);
 		area->freed_ms = os_now_ms();
 		hlist_add_head(&area->link, &vm.cache);
 		vm.nr_cached++;
@@ -232,8 +285,8 @@ void *vrealloc(void *p, size_t new_size)
 	if (!q && roomy > new_size)
 		q = os_remap(area->addr, area->size, roomy = new_size);
 	if (q) {
-		area->addr = q;
-		area->size = area->dirty = roomy;
+		set_mapping(area, q, roomy);
+		area->dirty = roomy;
 	}
 	publish(area);
 	return q;
@@ -242,6 +295,7 @@ void *vrealloc(void *p, size_t new_size)
 void *vmalloc_from(void *src, size_t size, size_t new_size)
 {
 	struct vm_struct *area;
+	void *p;
 
 	if (((uintptr_t)src | size) & (os_page_size() - 1) || !round_to_pages(&new_size) ||
 	    READ_ONCE(vm.nr_used) >= MAX_MOVED)
@@ -249,12 +303,13 @@ void *vmalloc_from(void *src, size_t size, size_t new_size)
 	area = memblock_alloc(sizeof(*area));
 	if (!area)
 		return NULL;
-	area->addr = os_move_out(src, size, new_size);
-	if (!area->addr) {
+	p = os_move_out(src, size, new_size);
+	if (!p) {
 		memblock_free(area, sizeof(*area));
 		return NULL;
 	}
-	area->size = area->dirty = new_size;
+	set_mapping(area, p, new_size);
+	area->dirty = new_size;
 	return publish(area);
 }
 
@@ -285,7 +340,7 @@ bool vm_cached(const void *p)
 
 	lock(&vm.lock, RANK_VMALLOC);
 	hlist_for_each_entry(area, &vm.cache, link)
-		found |= area->addr == p;
+		found |= (uintptr_t)p - (uintptr_t)area->addr < area->size;
 	unlock(&vm.lock, RANK_VMALLOC);
 	return found;
 }
@@ -299,6 +354,25 @@ static struct vm_struct *oldest_cached(u64 before_ms)
 	return oldest && oldest->freed_ms < before_ms ? oldest : NULL;
 }
 
+/* The oldest cached area, or as much of its end as is to go. */
+static struct vm_struct *take_oldest(size_t target, u64 before_ms)
+{
+	struct vm_struct *area = oldest_cached(before_ms), *tail = NULL;
+	size_t rest;
+
+	if (!area)
+		return NULL;
+	rest = area->size > target ? ALIGN_DOWN(area->size - target, HUGE_SIZE) : 0;
+	if (rest)
+		tail = split(area, rest);
+	if (!tail) {
+		uncache(area);
+		return area;
+	}
+	vm.cached_bytes -= tail->size;
+	return tail;
+}
+
 size_t vm_purge(size_t target, u64 before_ms)
 {
 	size_t gone = 0;
@@ -307,9 +381,7 @@ size_t vm_purge(size_t target, u64 before_ms)
 		struct vm_struct *area;
 
 		lock(&vm.lock, RANK_VMALLOC);
-		area = oldest_cached(before_ms);
-		if (area)
-			uncache(area);
+		area = take_oldest(target - gone, before_ms);
 		unlock(&vm.lock, RANK_VMALLOC);
 		if (!area)
 			break;

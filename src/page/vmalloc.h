@@ -4,7 +4,8 @@
  *
  * An area grows and shrinks with mremap, which moves page tables and not bytes. A freed one is kept for
  * a while (bounded by reclaim/ in bytes and age, here in number), so that a loop of malloc and free does not
- * fault it all again:
+ * fault it all again. Of a larger one the front is taken, and parts of one mapping become one again; parts of
+ * several do not: mremap works on one mapping only.
  *
  *	vm.used_bytes	= sum of size over areas in use
  *	vm.cached_bytes	= sum of size over cached areas
@@ -25,13 +26,14 @@ struct vm_struct {
 	size_t size; /* bytes mapped, a multiple of the system page */
 	size_t dirty; /* bytes from addr on that may not read as zero */
 	u64 freed_ms; /* cached: since when */
+	u64 mapping; /* the same in all parts of what the system mapped at once */
 };
 
 struct vm {
 	struct lock lock;
 	u32 nr_used, nr_cached;
 	size_t used_bytes, cached_bytes;
-	unsigned long nr_reused; /* cached bytes handed out again, ever */
+	unsigned long taken_bytes; /* handed out, ever */
 	struct hlist_head cache; /* the last freed first */
 	struct hlist_head table[VM_HASH_SIZE];
 };
@@ -56,8 +58,11 @@ void *vmalloc_from(void *src, size_t size, size_t new_size);
 /* The area in use that p points into, for reports; false: none. */
 bool vm_find(const void *p, void **addr, size_t *size);
 
-/* Does a cached (freed) area start at p? For reports. */
+/* Does p point into a cached (freed) area? For reports. */
 bool vm_cached(const void *p);
 
-/* Unmaps cached areas that were freed before `before_ms`, oldest first, until `target` bytes are gone. */
+/*
+ * Unmaps cached areas that were freed before `before_ms`, oldest first, until `target` bytes are gone: of the last
+ * one the end, by units of 2 MiB.
+ */
 size_t vm_purge(size_t target, u64 before_ms);

