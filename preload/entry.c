@@ -167,18 +167,24 @@ static u32 object_class(void *p)
 	return *class_of(address) / CLASS_UNIT;
 }
 
-/* Is p an object that its owner may free or resize? Otherwise the line has been written. */
-static bool object_in_use(u32 id, void *p, const char *function)
+static __cold bool object_is_bad(u32 id, void *p, const char *function)
 {
 	const struct call call = { function, p };
 	struct object o = slab_object(p);
 
-	if (o.state == OBJECT_USED && ((uintptr_t *)p)[1] == object_key() && sheaf_holds(id, p))
+	if (o.state == OBJECT_USED && sheaf_holds(id, p))
 		o.state = OBJECT_FREE;
-	if (likely(o.state == OBJECT_USED))
-		return true;
+	if (o.state == OBJECT_USED)
+		return false;
 	slab_report(&call, &o);
-	return false;
+	return true;
+}
+
+/* Is p an object that its owner may free or resize? Otherwise the line has been written. */
+static bool object_in_use(u32 id, void *p, const char *function)
+{
+	return likely(slab_object_used(id, p) && ((uintptr_t *)p)[1] != object_key()) ||
+	       !object_is_bad(id, p, function);
 }
 
 static void free_object(u32 id, void *p)
@@ -230,6 +236,15 @@ size_t entry_usable_size(void *p, const char *function)
 }
 
 /*
+ * Who lets a block grow lets it grow again: an eighth to spare, so that appending copies each byte a few times
+ * and not once for every class.
+ */
+static size_t with_room(size_t n)
+{
+	return n + n / 8 <= KMALLOC_MAX ? n + n / 8 : n;
+}
+
+/*
  * In place where the class is the same, or a smaller one would save less than half; large blocks by
  * moving pages, never bytes. Otherwise a new block and a copy.
  */
@@ -259,7 +274,7 @@ void *entry_realloc(void *p, size_t n)
 		if (q)
 			return q;
 	}
-	q = entry_malloc(n);
+	q = entry_malloc(n > old ? with_room(n) : n);
 	if (!q)
 		return NULL;
 	memcpy(q, p, min(old, n));

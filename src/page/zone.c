@@ -192,7 +192,8 @@ static struct taken take_run(struct zone *z, u32 n, unsigned int order)
 		return (struct taken){ .page = NULL };
 	for (unsigned int o = order; !page && o-- > 0 && o + RUN_ORDERS >= order;)
 		page = buddy_find_run(z, o, n);
-	return page ? take_range(z, region_of(page), page_index(page), n) : (struct taken){ .page = NULL };
+	return page ? take_range(z, region_of(page), page_index(page), n)
+		    : (struct taken){ .page = NULL };
 }
 
 /* One block out of the buddy, committed; zone lock held. */

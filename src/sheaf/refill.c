@@ -23,6 +23,7 @@ enum {
 	SHEAF_BYTES = 64 << 10,
 	START_BYTES = 4 << 10,
 	ALWAYS_BYTES = 4 << 10, /* a cache's sheaves may have these in any case */
+	FLOOR_BYTES = 256 << 10, /* a thread that has fewer is not asked to shrink */
 	AGE_MS = 250,
 	SHARE = 4, /* all threads' sheaves together: this part of the heap ... */
 	THREADS = 2, /* ... but at least what so many may have */
@@ -315,7 +316,7 @@ static void shrink_slot(struct kmem_percpu *c, u32 id)
 
 void sheaf_age(struct kmem_percpu *c, u64 now_ms)
 {
-	bool all = c->bytes / 2 > bytes_allowed();
+	bool all = c->bytes / 2 > max(bytes_allowed(), (u32)FLOOR_BYTES);
 
 	if (!all && now_ms - c->aged_ms < AGE_MS)
 		return;

@@ -116,6 +116,9 @@ struct object {
 	size_t offset; /* of the pointer from start */
 };
 
+/* Does an object of cache id that is in use, or in a sheaf, start at p? What slab_object says, sooner. */
+bool slab_object_used(u32 id, const void *p);
+
 /* Looks at the slab that p lies in. May race with frees of other objects, not with p's own. */
 struct object slab_object(const void *p);
 

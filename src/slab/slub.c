@@ -167,16 +167,27 @@ static u32 object_index(const struct kmem_cache *s, const struct page *slab, con
 	return (u32)((u64)offset * s->inverse >> 32);
 }
 
+/* The index of the object of cache id that starts at p, or `objects`: none does. */
+static __always_inline u32 object_at(u32 id, const struct kmem_cache *s, const struct page *slab,
+				     const void *p)
+{
+	u32 i;
+
+	if (unlikely(!slab || slab->cache != id))
+		return s->objects;
+	i = object_index(s, slab, p);
+	if (unlikely(i >= s->objects || slab_start(s, slab) + (size_t)i * s->size != p))
+		return s->objects;
+	return i;
+}
+
 /* The checks at the border from pointer to slab: together they prove that p is ours and in use. */
 static bool put_object(u32 id, const struct kmem_cache *s, struct page *slab, void *p)
 {
-	u32 i;
+	u32 i = object_at(id, s, slab, p);
 	unsigned long *word, bit;
 
-	if (unlikely(!slab || slab->cache != id))
-		return false;
-	i = object_index(s, slab, p);
-	if (unlikely(i >= s->objects || slab_start(s, slab) + (size_t)i * s->size != p))
+	if (unlikely(i == s->objects))
 		return false;
 	word = slab_map_word(slab, i / BITS_PER_LONG);
 	bit = 1ul << i % BITS_PER_LONG;
@@ -185,6 +196,16 @@ static bool put_object(u32 id, const struct kmem_cache *s, struct page *slab, vo
 	WRITE_ONCE(*word, *word | bit);
 	slab->inuse--;
 	return true;
+}
+
+bool slab_object_used(u32 id, const void *p)
+{
+	const struct kmem_cache *s = cache_of(id);
+	struct page *slab = virt_to_slab((uintptr_t)p);
+	u32 i = object_at(id, s, slab, p);
+
+	return i < s->objects &&
+	       !(READ_ONCE(*slab_map_word(slab, i / BITS_PER_LONG)) >> i % BITS_PER_LONG & 1);
 }
 
 static void report_free(u32 id, void *p)
