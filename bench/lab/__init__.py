@@ -4,6 +4,10 @@
     allocators   whom is measured: glibc, Debian's peers, slabmalloc, any library beside them
     process      one measured process: its environment, its result lines, its failure
     catalogue    what is run: the workloads, and the three that are read in another way
+    traces       what the traces are recorded from
+    programs     real programs, their inputs and servers
+    timeline     resident memory over time, in a run of its own
+    pictures     samples as pictures and as a page
     results      the samples, by row, allocator and metric
     report       samples as tables and as JSON
     callgrind    callgrind's output as a call graph

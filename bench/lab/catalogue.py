@@ -11,7 +11,7 @@ import json
 import pathlib
 import tempfile
 
-from . import allocators, process
+from . import allocators, process, programs, traces
 
 
 @dataclasses.dataclass
@@ -22,6 +22,7 @@ class Lab:
     progress: process.Progress
     runs: int
     smoke: bool
+    timelines: dict = dataclasses.field(default_factory=dict)  # row -> allocator -> points
 
     def round(self, row, allocator, measure):
         """One measurement; an allocator that failed once in a row is not asked again."""
@@ -86,6 +87,26 @@ class Metadata(Workload):
             values["metadata_percent"] = (
                 100 * totals.get("metadata_bytes", 0) / totals["committed_bytes"])
         return values
+
+
+@dataclasses.dataclass
+class Trace(Workload):
+    """A program's recorded requests, replayed."""
+
+    trace: pathlib.Path | None = None
+
+    def command(self, lab):
+        return [lab.programs / "trace" / "slabmalloc-replay", self.trace]
+
+    def measure(self, lab):
+        lab.progress.say(f"{self.name}: recording")
+        try:
+            self.trace = traces.record(lab.programs / "trace", self.program, lab.smoke)
+        except process.Failed as failure:
+            for allocator in lab.allocators:
+                lab.results.fail(self.name, allocator.name, f"not recorded: {failure}")
+            return
+        super().measure(lab)
 
 
 @dataclasses.dataclass
@@ -154,10 +175,24 @@ BENCHES = [
             ("peak_rss_kib", "rss_kib", "anonymous_kib"), ("--rss",)),
     Metadata("metadata", "1 GiB of 64-byte objects", "metadata"),
     Workload("pipe", "one thread mallocs 16-256 bytes, another frees", "workload-pipe"),
-    Workload("churn", "threads that take over each other's objects", "workload-churn"),
+    Workload("reclaim", "16 threads malloc, one frees for all", "workload-reclaim"),
+    Workload("churn-2", "a server: threads take over each other's objects", "workload-churn"),
+    Workload("churn-8", "the same by eight threads", "workload-churn",
+             ("--threads", "8", "--operations", "50000")),
     Workload("mixed-1", "16 bytes to 64 KiB, one thread", "workload-mixed"),
     Workload("mixed-2", "the same by two threads", "workload-mixed", ("--threads", "2")),
     Workload("mixed-8", "the same by eight threads", "workload-mixed", ("--threads", "8")),
+    Workload("batches", "requests that leave one object of fifty behind", "workload-batches"),
+    Workload("trees", "a forest of binary trees", "workload-trees"),
+    Workload("table", "a hash table that grows", "workload-table"),
+    Workload("strings", "texts that grow by realloc", "workload-strings"),
+    Workload("sharing-active", "do two threads get parts of one cache line?",
+             "workload-sharing"),
+    Workload("sharing-passive", "do they keep lines that were dealt out to both?",
+             "workload-sharing", ("--passive", "1")),
+    Workload("forks", "a heap of 32 MiB forks eight children at a time", "workload-forks"),
+    Workload("crowd", "1,000 threads, most of them asleep", "workload-crowd"),
+    Workload("bursts", "256 MiB come and go, idle phases between", "workload-bursts"),
     Workload("large", "64 KiB to 25 MiB, touched", "workload-large"),
     Workload("phase", "90 % freed at random, then other sizes", "workload-phase"),
     Workload("idle-1", "2 GiB freed, then idle", "workload-idle"),
@@ -165,7 +200,11 @@ BENCHES = [
              ("--threads", "8")),
     Workload("idle-8-ended", "the same by eight threads that end", "workload-idle",
              ("--threads", "8", "--ended", "1")),
+    Trace("trace-python", "python's requests at JSON, recorded and replayed", "python3"),
+    Trace("trace-g++", "the same of g++ -O2 at templates", "g++"),
+    Trace("trace-sqlite", "the same of sqlite3 at an index and a join", "sqlite3"),
 ]
+BENCHES += programs.BENCHES
 
 
 def choose(patterns):

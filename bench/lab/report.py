@@ -11,12 +11,15 @@ from . import results as samples
 METRICS = {
     "seconds": ("wall s", 1, "{:.3f}"),
     "cpu_seconds": ("CPU s", 1, "{:.3f}"),
+    "call_seconds": ("in calls s", 1, "{:.3f}"),
+    "touch_seconds": ("writing s", 1, "{:.3f}"),
     "start_ns": ("wall µs", 1000, "{:.0f}"),
     "start_cpu_us": ("CPU µs", 1, "{:.0f}"),
     "peak_rss_kib": ("peak MiB", 1024, "{:.1f}"),
     "final_rss_kib": ("final MiB", 1024, "{:.1f}"),
     "rss_kib": ("RSS KiB", 1, "{:.0f}"),
     "anonymous_kib": ("anonymous KiB", 1, "{:.0f}"),
+    "huge_kib": ("huge MiB", 1024, "{:.0f}"),
     "minor_faults": ("faults", 1, "{:.0f}"),
     "objects_per_second": ("M objects/s", 1e6, "{:.1f}"),
     "operations_per_second": ("M ops/s", 1e6, "{:.3f}"),
@@ -55,7 +58,8 @@ def cell(results, row, allocator, metric):
 
 
 def failures(results, row, allocators):
-    found = [(a.name, results.failed(row, a.name)) for a in allocators]
+    names = ["(all)", *[a.name for a in allocators]]
+    found = [(name, results.failed(row, name)) for name in names]
     return "".join(f"\n  {name}: failed: {reason}" for name, reason in found if reason)
 
 
@@ -85,14 +89,14 @@ def micro_table(results, allocators):
             + "".join(failures(results, row, allocators) for row in ["micro", *rows]))
 
 
-def ratio_table(results, rows, metric, title, allocators):
-    """Medians relative to glibc's, and their geometric mean over the rows that an allocator has."""
+def ratio_table(results, rows, metric, title, allocators, figure):
+    """Medians or minima relative to glibc's, and their geometric mean over the rows that an allocator has."""
     lines, means = [], []
     for row in rows:
-        ratios = [results.ratio(row, a.name, metric) for a in allocators]
+        ratios = [results.ratio(row, a.name, metric, figure) for a in allocators]
         lines.append([row, *["-" if r is None else f"{r:.2f}" for r in ratios]])
     for a in allocators:
-        ratios = [results.ratio(row, a.name, metric) for row in rows]
+        ratios = [results.ratio(row, a.name, metric, figure) for row in rows]
         mean = samples.geometric_mean([r for r in ratios if r])
         means.append("-" if mean is None else f"{mean:.2f}" + ("" if all(ratios) else "*"))
     note = "\n  * without the rows that it failed" if any("*" in m for m in means) else ""
@@ -126,8 +130,10 @@ def tables(results, benches, allocators):
             parts.append(workload_table(results, bench.name, bench.what, usable))
     rows = [b.name for b in benches if "seconds" in results.metrics(b.name)]
     if rows and any(a.name == "glibc" for a in usable):
-        parts.append(ratio_table(results, rows, "seconds", "wall time", usable))
-        parts.append(ratio_table(results, rows, "peak_rss_kib", "peak RSS", usable))
+        for metric, title in (("seconds", "wall time"), ("peak_rss_kib", "peak RSS")):
+            for word, figure in (("minima", samples.Results.minimum),
+                                 ("medians", samples.Results.median)):
+                parts.append(ratio_table(results, rows, metric, f"{title}, {word}", usable, figure))
     return "\n\n".join(parts) + "\n"
 
 

@@ -40,9 +40,9 @@ class Results:
     def minimum(self, row, allocator, metric):
         return min(self.values(row, allocator, metric), default=None)
 
-    def ratio(self, row, allocator, metric, base="glibc"):
-        """The median over that of the base; None where either is missing."""
-        ours, theirs = self.median(row, allocator, metric), self.median(row, base, metric)
+    def ratio(self, row, allocator, metric, figure, base="glibc"):
+        """One figure, such as Results.median, over that of the base; None where one is missing."""
+        ours, theirs = figure(self, row, allocator, metric), figure(self, row, base, metric)
         return ours / theirs if ours and theirs else None
 
 

@@ -50,9 +50,14 @@ noinline void lock_wake(struct lock *l)
 /* Ranks that this thread holds, one bit each. Debug builds only: release builds drop it. */
 static __thread unsigned int held __attribute__((tls_model("initial-exec")));
 
-void lock_rank_enter(enum lock_rank rank)
+void lock_rank_check(enum lock_rank rank)
 {
 	BUG_ON(held >> rank, "lock order: rank %d taken with ranks %#x held", (int)rank, held);
+}
+
+void lock_rank_enter(enum lock_rank rank)
+{
+	lock_rank_check(rank);
 	held |= 1u << rank;
 }
 

@@ -60,6 +60,7 @@ static inline u32 lock_id(void)
 
 void lock_slow(struct lock *l);
 void lock_wake(struct lock *l);
+void lock_rank_check(enum lock_rank rank);
 void lock_rank_enter(enum lock_rank rank);
 void lock_rank_leave(enum lock_rank rank);
 
@@ -80,10 +81,13 @@ static inline void lock(struct lock *l, enum lock_rank rank)
 	u32 free = 0;
 
 	if (config_debug)
-		lock_rank_enter(rank);
+		lock_rank_check(rank);
 	if (unlikely(!__atomic_compare_exchange_n(&l->word, &free, lock_id(), false,
 						  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
 		lock_slow(l);
+	/* Not before: a handler that forks may find us waiting here, with nothing held. */
+	if (config_debug)
+		lock_rank_enter(rank);
 }
 
 static inline void unlock(struct lock *l, enum lock_rank rank)
