@@ -83,6 +83,7 @@ def scatter(plt, results, rows, allocators):
     axes.axvline(1, color="#bbbbbb", linewidth=1)
     axes.axhline(1, color="#bbbbbb", linewidth=1)
     axes.margins(0.3)
+    axes.set_xlim(right=axes.get_xlim()[1] * 1.25)
     axes.set_xlabel("wall time, geometric mean (glibc = 1): faster is left")
     axes.set_ylabel("peak RSS, geometric mean (glibc = 1): smaller is low")
     axes.set_title(f"Fast and small, {len(rows)} rows", loc="left", fontweight="bold")

@@ -91,7 +91,8 @@ class Program:
     glibc: str = "-"  # what is preloaded for glibc: a program may link another malloc
 
     def launch(self, lab, allocator, folder, words):
-        return [str(w) for w in (lab.programs / "launch", folder / "results", allocator.path or self.glibc,
+        return [str(w) for w in (lab.programs / "launch", folder / "results",
+                                 allocator.path or self.glibc,
                                  *words)]
 
     def environment(self, allocator, folder):
@@ -161,7 +162,8 @@ class Server(Program):
                 env = self.environment(allocator, folder)
                 start = time.monotonic()
                 for client in self.clients:
-                    done = subprocess.run([str(w).replace("{size}", str(size)).replace("{folder}", str(folder))
+                    done = subprocess.run([str(w).replace("{size}", str(size))
+                                           .replace("{folder}", str(folder))
                                            for w in client], cwd=folder,
                                           env=env, check=False, timeout=self.timeout,
                                           stdin=subprocess.DEVNULL, capture_output=True)
@@ -223,9 +225,11 @@ def pgbench(*args):
 SQL = traces.SQL.replace("{rows}", "{size}")
 
 BENCHES = [
-    redis("redis-set", "redis-benchmark, pipelined SET of 200 bytes", 150000, "-d", "200", "-t", "set"),
+    redis("redis-set", "redis-benchmark, pipelined SET of 200 bytes", 150000,
+          "-d", "200", "-t", "set"),
     redis("redis-get", "the same, SET and GET", 80000, "-d", "200", "-t", "set,get"),
-    redis("redis-list", "the same, LPUSH and LRANGE of 100", 8000, "-d", "20", "-t", "lpush,lrange_100"),
+    redis("redis-list", "the same, LPUSH and LRANGE of 100", 8000,
+          "-d", "20", "-t", "lpush,lrange_100"),
     Program("sqlite", "an index and a join in memory", "sqlite3", "sqlite3",
             ("sqlite3", ":memory:", SQL), (300000, 100)),
     Program("python", "JSON, dictionaries and lists, PYTHONMALLOC=malloc", "/usr/bin/python3",

@@ -90,7 +90,7 @@ def micro_table(results, allocators):
 
 
 def ratio_table(results, rows, metric, title, allocators, figure):
-    """Medians or minima relative to glibc's, and their geometric mean over the rows that an allocator has."""
+    """Medians or minima relative to glibc's, and their geometric mean over an allocator's rows."""
     lines, means = [], []
     for row in rows:
         ratios = [results.ratio(row, a.name, metric, figure) for a in allocators]

@@ -27,15 +27,15 @@ void sheaf_delete(struct slab_sheaf *sheaf)
 	memblock_free(sheaf, sheaf_bytes(sheaf->capacity));
 }
 
-static struct object sheaf_object(void *entry)
+static void *untagged(void *entry)
 {
-	return slab_object((void *)((uintptr_t)entry & ~(uintptr_t)OBJECT_FRESH));
+	return (void *)((uintptr_t)entry & ~(uintptr_t)OBJECT_FRESH);
 }
 
-bool objects_sound(void *const *objects, u32 n)
+bool objects_sound(u32 id, void *const *objects, u32 n)
 {
 	for (u32 i = 0; i < n; i++)
-		if (sheaf_object(objects[i]).state != OBJECT_USED)
+		if (!slab_object_used(id, untagged(objects[i])))
 			return false;
 	return true;
 }
@@ -45,7 +45,7 @@ u32 verify_objects(void *const *objects, u32 n)
 	u32 bad = 0;
 
 	for (u32 i = 0; i < n; i++) {
-		struct object o = sheaf_object(objects[i]);
+		struct object o = slab_object(untagged(objects[i]));
 
 		if (o.state != OBJECT_USED) {
 			slab_report(&(struct call){ "free", objects[i] }, &o);

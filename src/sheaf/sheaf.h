@@ -172,8 +172,8 @@ void sheaf_age(struct kmem_percpu *c, u64 now_ms);
 struct slab_sheaf *sheaf_new(u32 capacity);
 void sheaf_delete(struct slab_sheaf *sheaf);
 
-/* Is each of them an object in use? */
-bool objects_sound(void *const *objects, u32 n);
+/* Is each of them an object of cache id in use? */
+bool objects_sound(u32 id, void *const *objects, u32 n);
 
 /* The same, and each that is not is reported; how many. */
 u32 verify_objects(void *const *objects, u32 n);

@@ -39,7 +39,7 @@ struct kmem_percpu *sheaf_attach(void)
  */
 static void give_up_sheaf(u32 id, struct slab_sheaf *sheaf, struct page_source src)
 {
-	if (2 * sheaf->size >= sheaf->capacity && objects_sound(sheaf->objects, sheaf->size) &&
+	if (2 * sheaf->size >= sheaf->capacity && objects_sound(id, sheaf->objects, sheaf->size) &&
 	    barn_put(id, sheaf))
 		return;
 	if (sheaf->size)

@@ -160,52 +160,66 @@ u32 slab_alloc_batch(u32 id, struct page_source src, void **end, u32 want)
 	return got;
 }
 
-static u32 object_index(const struct kmem_cache *s, const struct page *slab, const void *p)
+static u32 object_index(const struct kmem_cache *s, size_t offset)
 {
-	u32 offset = (u32)((const char *)p - slab_start(s, slab));
-
-	return (u32)((u64)offset * s->inverse >> 32);
+	return (u32)((u64)(u32)offset * s->inverse >> 32);
 }
 
-/* The index of the object of cache id that starts at p, or `objects`: none does. */
-static __always_inline u32 object_at(u32 id, const struct kmem_cache *s, const struct page *slab,
-				     const void *p)
+/* Where a slab's objects lie: what a walk over pointers keeps of the slab that it was in last. */
+struct slab_range {
+	struct page *slab; /* NULL: none of this cache */
+	char *start;
+	size_t bytes; /* of its objects */
+};
+
+static struct slab_range range_of(u32 id, const struct kmem_cache *s, const void *p)
 {
-	u32 i;
+	struct page *slab = virt_to_slab((uintptr_t)p);
 
 	if (unlikely(!slab || slab->cache != id))
+		return (struct slab_range){ .slab = NULL };
+	return (struct slab_range){ slab, slab_start(s, slab), (size_t)s->objects * s->size };
+}
+
+/* The index of the object that starts at p, or `objects`: none does. */
+static __always_inline u32 object_at(const struct kmem_cache *s, const struct slab_range *r,
+				     const void *p)
+{
+	size_t offset = (size_t)((const char *)p - r->start);
+	u32 i;
+
+	if (unlikely(!r->slab || offset >= r->bytes))
 		return s->objects;
-	i = object_index(s, slab, p);
-	if (unlikely(i >= s->objects || slab_start(s, slab) + (size_t)i * s->size != p))
-		return s->objects;
-	return i;
+	i = object_index(s, offset);
+	return likely((size_t)i * s->size == offset) ? i : s->objects;
 }
 
 /* The checks at the border from pointer to slab: together they prove that p is ours and in use. */
-static bool put_object(u32 id, const struct kmem_cache *s, struct page *slab, void *p)
+static __always_inline bool put_object(const struct kmem_cache *s, const struct slab_range *r,
+				       const void *p)
 {
-	u32 i = object_at(id, s, slab, p);
+	u32 i = object_at(s, r, p);
 	unsigned long *word, bit;
 
 	if (unlikely(i == s->objects))
 		return false;
-	word = slab_map_word(slab, i / BITS_PER_LONG);
+	word = slab_map_word(r->slab, i / BITS_PER_LONG);
 	bit = 1ul << i % BITS_PER_LONG;
 	if (unlikely(*word & bit))
 		return false;
 	WRITE_ONCE(*word, *word | bit);
-	slab->inuse--;
+	r->slab->inuse--;
 	return true;
 }
 
 bool slab_object_used(u32 id, const void *p)
 {
 	const struct kmem_cache *s = cache_of(id);
-	struct page *slab = virt_to_slab((uintptr_t)p);
-	u32 i = object_at(id, s, slab, p);
+	struct slab_range r = range_of(id, s, p);
+	u32 i = object_at(s, &r, p);
 
 	return i < s->objects &&
-	       !(READ_ONCE(*slab_map_word(slab, i / BITS_PER_LONG)) >> i % BITS_PER_LONG & 1);
+	       !(READ_ONCE(*slab_map_word(r.slab, i / BITS_PER_LONG)) >> i % BITS_PER_LONG & 1);
 }
 
 static void report_free(u32 id, void *p)
@@ -250,29 +264,39 @@ static unsigned long free_slab_frames(const struct kmem_cache *s, struct hlist_h
 	return frames;
 }
 
+/* Objects of one slab often follow each other: it is looked up, and put on its list, once. */
 void slab_free_batch(u32 id, struct page_source src, void *const *objects, u32 count)
 {
 	const struct kmem_cache *s = cache_of(id);
 	struct kmem_cache_node *n = &cache_nodes[id];
+	u32 keep = max(KEEP_FRAMES / (u32)s->frames, 1u), before = 0;
 	struct hlist_head surplus = { NULL };
-	u32 keep = max(KEEP_FRAMES / (u32)s->frames, 1u);
+	struct slab_range r = { .slab = NULL };
 
 	lock(&n->lock, RANK_NODE);
 	for (u32 i = 0; i < count; i++) {
 		void *p = (void *)((uintptr_t)objects[i] & ~(uintptr_t)OBJECT_FRESH);
-		struct page *slab = virt_to_slab((uintptr_t)p);
-		u32 before = slab ? slab->inuse : 0;
 
-		if (unlikely(!put_object(id, s, slab, p))) {
-			/* Without the lock: a handler of SIGABRT may malloc. */
-			unlock(&n->lock, RANK_NODE);
-			report_free(id, p);
-			lock(&n->lock, RANK_NODE);
+		if ((size_t)((char *)p - r.start) >= r.bytes) {
+			if (r.slab)
+				move_slab(n, s, r.slab, before);
+			r = range_of(id, s, p);
+			before = r.slab ? r.slab->inuse : 0;
+		}
+		if (likely(put_object(s, &r, p))) {
+			n->nr_free++;
 			continue;
 		}
-		n->nr_free++;
-		move_slab(n, s, slab, before);
+		if (r.slab)
+			move_slab(n, s, r.slab, before);
+		r = (struct slab_range){ .slab = NULL };
+		/* Without the lock: a handler of SIGABRT may malloc. */
+		unlock(&n->lock, RANK_NODE);
+		report_free(id, p);
+		lock(&n->lock, RANK_NODE);
 	}
+	if (r.slab)
+		move_slab(n, s, r.slab, before);
 	trim_empty(n, s, keep, &surplus);
 	unlock(&n->lock, RANK_NODE);
 	free_slab_frames(s, &surplus, src);
@@ -295,16 +319,17 @@ struct object slab_object(const void *p)
 {
 	struct page *slab = virt_to_slab((uintptr_t)p);
 	struct object o = { .state = OBJECT_NONE };
+	size_t at;
 	u32 i;
 
 	if (!slab)
 		return o;
 	o.cache = cache_of(slab->cache);
-	if ((size_t)((const char *)p - slab_start(o.cache, slab)) >=
-	    (size_t)o.cache->objects * o.cache->size)
+	at = (size_t)((const char *)p - slab_start(o.cache, slab));
+	if (at >= (size_t)o.cache->objects * o.cache->size)
 		return o;
 	/* The inverse is exact for starts of objects; in the last bytes of large ones it may be 1 too high. */
-	i = min(object_index(o.cache, slab, p), o.cache->objects - 1u);
+	i = min(object_index(o.cache, at), o.cache->objects - 1u);
 	o.start = slab_start(o.cache, slab) + (size_t)i * o.cache->size;
 	o.offset = (size_t)((const char *)p - (char *)o.start);
 	if (o.offset)
