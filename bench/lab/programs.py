@@ -150,7 +150,8 @@ class Server(Program):
     """A server under the allocator; its clients are not. Wall time is the clients'."""
 
     clients: tuple = ()  # commands, {size} in them
-    ready: str = "socket"  # exists when the server answers
+    ready: str = "socket"  # exists when the server answers ...
+    says: str = ""  # ... and this is in its log
 
     def work(self, lab, allocator, folder, size):
         log = folder / "log"
@@ -178,7 +179,7 @@ class Server(Program):
 
     def wait(self, launch, folder, log):
         for _ in range(1000):
-            if list(folder.glob(self.ready)):
+            if list(folder.glob(self.ready)) and self.says in log.read_text(errors="replace"):
                 return
             if launch.poll() is not None:
                 check(launch.returncode or 1, log.read_bytes())
@@ -261,6 +262,7 @@ BENCHES = [
     Server("postgres", "pgbench, two clients", f"{POSTGRES}/pgbench", "postgresql",
            (*(as_postgres() if os.geteuid() == 0 else ()), f"{POSTGRES}/postgres", "-D", "data",
             "-k", "..", "-c", "listen_addresses=", "-c", "fsync=off"), (2000, 10), database,
+           says="ready to accept connections",
            clients=(pgbench("-i", "-q"), pgbench("-n", "-t", "{size}", "-c", "2")),
            ready=".s.PGSQL.5432"),
     Server("memcached", "items of many sizes", "memcached", "memcached",
