@@ -55,7 +55,8 @@ def own(build):
     found = sorted(pathlib.Path(build).glob("**/libslabmalloc.so"), key=lambda p: len(p.parts))
     if not found:
         return Allocator("slabmalloc", None, missing=f"no libslabmalloc.so in {build}")
-    return Allocator("slabmalloc", str(found[0].resolve()))
+    # Its name has the version; where it was built is nobody's concern who reads the tables.
+    return Allocator("slabmalloc", str(found[0].resolve()), found[0].resolve().name)
 
 
 def beside(path):
