@@ -12,7 +12,8 @@
  *	two free buddies of one order and kind do not exist: they are one block of the next
  *
  * Dirty and clean buddies are not merged: what was used last is found whole again, and no memory is
- * counted frame by frame. Giving back makes dirty blocks clean, and then they merge.
+ * counted frame by frame. Giving back makes dirty blocks clean, and then they merge. Free neighbours that are no
+ * buddies, or not of one kind, serve as a run (buddy_find_run) before a larger block is split.
  *
  * A region's frames are committed (made writable) by blocks of 2 MiB as they are needed, so that a process
  * without overcommit is charged for what it uses, nearly.

@@ -4,9 +4,9 @@
  *
  * dirty = the buddy's dirty blocks + cached areas; used = frames and areas in use. Bounds:
  *
- *	amount	dirty <= dirty_min + used / 8 + demand, and <= dirty_max. Demand is what the program took from
- *		dirty memory lately: one that churns keeps what it churns, one that only frees an eighth of what
- *		it has, so that neighbours come together before they go.
+ *	amount	dirty <= dirty_min + used / 8 + demand, and <= dirty_max. Demand is what the program took
+ *		lately without growing, wherever it came from: one that churns keeps what it churns, one that only
+ *		frees an eighth of what it has, so that neighbours come together before they go.
  *	peak	used + dirty <= 9/8 of the most that was used lately + dirty_min: what did not serve a growing
  *		heap does not stay beside it.
  *	age	no demand for decay_ms, and nothing new either: everything goes.
