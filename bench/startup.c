@@ -29,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rng.h"
+
 /* The exit code where the system forbids ptrace; a test that ends with it counts as skipped. */
 enum { UNTRACEABLE = 77 };
 
@@ -168,11 +170,23 @@ static void measure_memory(int number, const char *library, char **env)
 	check_status(status, library);
 }
 
+/* Another order each time: who starts after a large process pays for its end. */
+static void shuffle(int *order, int n, struct rng *rng)
+{
+	for (int i = n; i > 1; i--) {
+		int j = (int)rng_below(rng, (uint32_t)i), other = order[j];
+
+		order[j] = order[i - 1];
+		order[i - 1] = other;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	void (*start)(int, const char *, char **) = time_start;
 	long runs = 1000;
-	int first = 1;
+	struct rng rng = rng_seed(0);
+	int first = 1, *order;
 	char ***env;
 
 	for (; first < argc && !strncmp(argv[first], "--", 2); first++) {
@@ -191,12 +205,17 @@ int main(int argc, char **argv)
 	}
 
 	env = calloc((size_t)argc, sizeof(*env));
-	if (!env)
+	order = calloc((size_t)argc, sizeof(*order));
+	if (!env || !order)
 		die("environment");
-	for (int i = first; i < argc; i++)
+	for (int i = first; i < argc; i++) {
 		env[i] = environment(argv[i]);
-	for (long run = 0; run < runs; run++)
-		for (int i = first; i < argc; i++)
-			start(i - first, argv[i], env[i]);
+		order[i - first] = i;
+	}
+	for (long run = 0; run < runs; run++) {
+		shuffle(order, argc - first, &rng);
+		for (int k = 0; k < argc - first; k++)
+			start(order[k] - first, argv[order[k]], env[order[k]]);
+	}
 	return 0;
 }
