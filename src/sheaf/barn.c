@@ -5,13 +5,8 @@ struct barn barns[NR_CACHES];
 
 static size_t bytes_held;
 
-size_t barn_bytes(void)
-{
-	return counter_read(bytes_held);
-}
-
 /* With threads enough for a few classes to be handed over in any heap. */
-size_t barn_bytes_allowed(void)
+static size_t bytes_allowed(void)
 {
 	size_t heap = zones_used() << FRAME_SHIFT;
 
@@ -51,7 +46,7 @@ bool barn_put(u32 id, struct slab_sheaf *sheaf)
 	bool put;
 
 	room = min(max(room, 1u), (u32)BARN_SHEAVES);
-	if (READ_ONCE(b->nr) >= room || barn_bytes() > barn_bytes_allowed())
+	if (READ_ONCE(b->nr) >= room || counter_read(bytes_held) > bytes_allowed())
 		return false;
 	counter_add(bytes_held, sheaf_size(id, sheaf));
 	lock(&b->lock, RANK_BARN);

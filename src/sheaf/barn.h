@@ -6,7 +6,7 @@
  * change hands whole: nobody walks their objects.
  *
  *	sheaves in a barn <= BARN_SHEAVES, and their bytes <= BARN_BYTES or there is one sheaf
- *	bytes in all barns <= barn_bytes_allowed() + one sheaf for each thread that just puts one
+ *	bytes in all barns <= bytes_allowed() + one sheaf for each thread that just puts one
  *
  * A thread alone keeps less in each (BARN_BYTES_ALONE): there is nobody to hand anything to. A barn that
  * nobody came to between two calls of barn_age gives its objects back; all of them do where the heap has become small.
@@ -34,10 +34,6 @@ bool barn_put(u32 id, struct slab_sheaf *sheaf);
 
 /* Returns all objects to their slabs. */
 void barn_drain(u32 id, struct page_source src);
-
-/* Bytes of the objects in all barns, and how many there may be: a part of the heap. */
-size_t barn_bytes(void);
-size_t barn_bytes_allowed(void);
 
 /* Drains the barn if it was left alone since the last call. */
 void barn_age(u32 id, struct page_source src);
