@@ -3,11 +3,11 @@
  * aligned.c - the names with an alignment, each with its own rules.
  */
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 
 #include "os/mem.h"
 #include "preload/entry.h"
+#include "preload/glibc.h"
 
 EXPORT int posix_memalign(void **out, size_t align, size_t n)
 {

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * compat.c - glibc's reports and knobs, and the library's own few names.
+ * compat.c - glibc's knobs, and the library's own few names. (Its reports: mallinfo.c.)
  *
  * A preloaded library that left one of these out would let it reach libc's empty heap.
  */
 #include <errno.h>
-#include <malloc.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "init/boot.h"
 #include "preload/entry.h"
-#include "reclaim/reclaim.h"
+#include "preload/glibc.h"
 #include "slabmalloc/slabmalloc.h"
 #include "stat/check.h"
 #include "stat/stat.h"
-
-enum { STDERR = 2 };
 
 /* The pad that glibc leaves at the top of its heap has no meaning here. */
 EXPORT int malloc_trim(size_t pad)
@@ -25,7 +19,7 @@ EXPORT int malloc_trim(size_t pad)
 	size_t gone;
 
 	(void)pad;
-	gone = reclaim_all(boot_thread(), true);
+	gone = entry_trim(true);
 	errno = saved;
 	return gone != 0;
 }
@@ -38,86 +32,6 @@ EXPORT int mallopt(int param, int value)
 	return 1;
 }
 
-EXPORT struct mallinfo2 mallinfo2(void)
-{
-	struct mallinfo2 mi;
-	struct heap_stats st;
-
-	stat_read_fast(&st);
-	memset(&mi, 0, sizeof(mi));
-	mi.arena = st.committed_bytes - st.vmalloc_bytes;
-	mi.hblks = st.areas;
-	mi.hblkhd = st.vmalloc_bytes;
-	mi.uordblks = st.live_bytes;
-	mi.fordblks = st.committed_bytes - min(st.live_bytes, st.committed_bytes);
-	mi.fsmblks = st.sheaf_bytes;
-	mi.keepcost = st.dirty_bytes;
-	return mi;
-}
-
-/* int fields: what does not fit says so by being as large as it can. */
-static int clip(size_t v)
-{
-	return v > INT32_MAX ? INT32_MAX : (int)v;
-}
-
-EXPORT struct mallinfo mallinfo(void)
-{
-	struct mallinfo2 wide = mallinfo2();
-	struct mallinfo mi;
-
-	memset(&mi, 0, sizeof(mi));
-	mi.arena = clip(wide.arena);
-	mi.hblks = clip(wide.hblks);
-	mi.hblkhd = clip(wide.hblkhd);
-	mi.uordblks = clip(wide.uordblks);
-	mi.fordblks = clip(wide.fordblks);
-	mi.fsmblks = clip(wide.fsmblks);
-	mi.keepcost = clip(wide.keepcost);
-	return mi;
-}
-
-EXPORT void malloc_stats(void)
-{
-	stat_dump(STDERR);
-}
-
-static void xml_cache(FILE *f, u32 id)
-{
-	struct cache_stats cs;
-
-	if (!stat_cache(id, &cs))
-		return;
-	fprintf(f,
-		"  <cache name=\"%s\" size=\"%u\" active=\"%lu\" total=\"%lu\" slabs=\"%lu\"/>\n",
-		cs.name, cs.size, cs.active, cs.objects, cs.slabs);
-}
-
-/* glibc's totals under their names, our caches under ours. The stream is the program's: stdio may allocate. */
-EXPORT int malloc_info(int options_, FILE *f)
-{
-	struct heap_stats st;
-
-	if (options_) {
-		errno = EINVAL;
-		return -1;
-	}
-	stat_read_fast(&st);
-	fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", f);
-	for (u32 id = 1; id < NR_CACHES; id++)
-		xml_cache(f, id);
-	fputs("</heap>\n", f);
-	fprintf(f, "<total type=\"fast\" count=\"0\" size=\"%lu\"/>\n", st.sheaf_bytes);
-	fprintf(f, "<total type=\"rest\" count=\"0\" size=\"%lu\"/>\n",
-		st.committed_bytes - min(st.live_bytes, st.committed_bytes));
-	fprintf(f, "<total type=\"mmap\" count=\"%lu\" size=\"%lu\"/>\n", st.areas,
-		st.vmalloc_bytes);
-	fprintf(f, "<system type=\"current\" size=\"%lu\"/>\n", st.committed_bytes);
-	fprintf(f, "<aspace type=\"total\" size=\"%lu\"/>\n", st.mapped_bytes);
-	fputs("</malloc>\n", f);
-	return 0;
-}
-
 EXPORT const char *slabmalloc_version(void)
 {
 	return SLABMALLOC_VERSION;
@@ -128,13 +42,23 @@ EXPORT int slabmalloc_check(void)
 	return (int)check_all();
 }
 
-EXPORT int slabmalloc_stats_write(int fd)
+_Static_assert((int)SLABMALLOC_STATS_SLABINFO == STATS_SLABINFO &&
+		       (int)SLABMALLOC_STATS_JSON == STATS_JSON &&
+		       (int)SLABMALLOC_STATS_PROMETHEUS == STATS_PROMETHEUS &&
+		       (int)SLABMALLOC_STATS_HTML == STATS_HTML,
+	       "one is handed on as the other");
+
+EXPORT int slabmalloc_stats_write(int fd, enum slabmalloc_stats_format format)
 {
 	if (fd < 0) {
 		errno = EBADF;
 		return -1;
 	}
-	if (!stat_dump(fd)) {
+	if ((unsigned int)format > SLABMALLOC_STATS_HTML) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (!stat_write(fd, (enum stats_format)format)) {
 		errno = EIO;
 		return -1;
 	}

@@ -4,37 +4,111 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/options.h"
+#include "base/platform.h"
+#include "debug/harden.h"
+#include "debug/kfence.h"
+#include "debug/profile.h"
+#include "debug/slub_debug.h"
+#include "debug/zero_size.h"
 #include "init/boot.h"
 #include "page/large.h"
 #include "page/vmalloc.h"
+#include "preload/mismatch.h"
+#include "reclaim/pressure.h"
 #include "reclaim/reclaim.h"
+#include "stat/stat.h"
 
-static struct kmem_percpu *thread_sheaves(void)
-{
-	struct kmem_percpu *c = this_cpu;
+enum { ANSWERS = 3 }; /* of the program's own, before an allocation fails */
 
-	return likely(percpu_attached(c)) ? c : boot_thread();
-}
-
-static __cold void *no_memory(void)
+void *entry_no_memory(void)
 {
 	errno = ENOMEM;
 	return NULL;
 }
 
-/* An object as it lies in a sheaf; NULL: no memory, and errno says so. */
-static void *class_alloc(u32 id)
+bool entry_retry(gfp_t gfp, unsigned int *tries)
 {
-	struct kmem_percpu *c = thread_sheaves();
-	void *object = c ? sheaf_alloc_slow(c, id) : sheaf_alloc_one(id);
-
-	if (unlikely(!object)) {
-		reclaim_all(c, false);
-		object = c ? sheaf_alloc_slow(c, id) : sheaf_alloc_one(id);
-		return object ? object : no_memory();
+	if (!(gfp & __GFP_DIRECT_RECLAIM) || gfp & __GFP_NORETRY)
+		return false;
+	if (!*tries) {
+		pressure_failed();
+		entry_trim(false);
+	} else if (*tries <= ANSWERS && pressure_has_listeners()) {
+		pressure_answer(FAILURE, SLABMALLOC_PRESSURE_CRITICAL);
+	} else if (gfp & __GFP_NOFAIL) {
+		platform_yield();
+		entry_trim(false);
+	} else {
+		return false;
 	}
+	++*tries;
+	return true;
+}
+
+/* No shrinker can make so much room: what the heap gives up and as much again, which may be there beside it. */
+static bool hopeless(size_t n)
+{
+	if (options.limit > LIMIT_AUTO)
+		return n > options.limit;
+	return n / 2 > (zones_used() << FRAME_SHIFT) + READ_ONCE(vm.used_bytes);
+}
+
+size_t entry_trim(bool all)
+{
+	struct kmem_percpu *c = boot_thread();
+	size_t bytes = reclaim_all(c, all);
+
+	percpu_put(c);
+	return bytes;
+}
+
+/* After a slow path. */
+static __always_inline void tick(struct kmem_percpu *c)
+{
 	reclaim_tick(c);
+	if (unlikely(options.stats_interval || options.stats_signal))
+		stat_tick();
+}
+
+void entry_tick(void)
+{
+	struct kmem_percpu *c = boot_thread();
+
+	tick(c);
+	percpu_put(c);
+}
+
+/* What can be had without a system call: not sheaves for a thread that has none, or not now. */
+static void *take_atomic(u32 id)
+{
+	struct kmem_percpu *c = percpu_attached(this_cpu) ? percpu_get() : NULL;
+	void *object = sheaf_alloc_atomic(c, id);
+
+	percpu_put(c);
 	return object;
+}
+
+void *entry_take(u32 id, gfp_t gfp)
+{
+	unsigned int tries = 0;
+	struct kmem_percpu *c;
+	void *object;
+
+	if (unlikely(!(gfp & __GFP_DIRECT_RECLAIM))) {
+		object = take_atomic(id);
+		return object ? object : entry_no_memory();
+	}
+	c = boot_thread();
+	do
+		object = c ? sheaf_alloc_slow(c, id) : sheaf_alloc_one(id);
+	while (unlikely(!object) && entry_retry(gfp, &tries));
+	if (unlikely(!object) && !(gfp & __GFP_THISNODE))
+		object = sheaf_alloc_fallback(c, id, percpu_nid(c));
+	if (likely(object))
+		tick(c);
+	percpu_put(c);
+	return likely(object) ? object : entry_no_memory();
 }
 
 /*
@@ -53,46 +127,194 @@ static __always_inline void *hand_out(void *entry, size_t n, bool zero)
 	return zero ? memset(object, 0, n) : object;
 }
 
-static __always_inline void *kmalloc_class(u32 id, size_t n, bool zero)
+void entry_count(void *p, size_t n, size_t size, const void *caller)
 {
-	struct sheaf_slot *slot = &this_cpu->slot[id];
+	struct kmem_percpu *c = boot_thread();
+
+	profile_count(c, p, n, size, caller);
+	percpu_put(c);
+}
+
+/* Profiling is on: every miss of the class comes here, and the rest of the run is handed out without us. */
+static void *kmalloc_counted(u32 id, size_t n, gfp_t gfp, const void *caller)
+{
+	struct kmem_percpu *c = boot_thread();
+	struct sheaf_slot *slot = c ? slot_of(c, id) : NULL;
+	/* There is something left where the miss came of a look at this thread while it slept (sheaf/asleep.c). */
+	void *p = c ? counted_next(c, id) : NULL;
+	struct kmem_cache *s = NULL;
+	u32 run;
+
+	if (unlikely(p)) {
+		percpu_put(c);
+		return hand_out(p, n, gfp & __GFP_ZERO);
+	}
+	run = c && gfp & __GFP_DIRECT_RECLAIM ? profile_reserve(c, id) : 1;
+	if (unlikely(!run) && (s = profile_cache(id)) && (p = cache_alloc(s, n, gfp, caller))) {
+		profile_sample(p, n, cache_of(id)->size, caller);
+	} else {
+		p = c && slot->top != slot->base ? sheaf_pop(slot, slot->top) : entry_take(id, gfp);
+		p = hand_out(p, n, gfp & __GFP_ZERO);
+		/* Where there is no memory either cache gives what it has left: its free finds no sample. */
+		if (unlikely(!p) && (s = profile_cache(id)))
+			p = cache_alloc(s, n, gfp, caller);
+		if (run-- > 1)
+			counted_return(c, id, run - counted_run(c, id, run));
+	}
+	percpu_put(c);
+	return p;
+}
+
+static void *kmalloc_diverted(u32 id, size_t n, gfp_t gfp, const void *caller)
+{
+	struct kmem_cache *instead = kmalloc_divert[id];
+	void *p;
+
+	if (likely(instead->flags & SLAB_SAMPLED)) {
+		if (unlikely(kfence_wanted()) && (p = kfence_alloc(cache_of(id), n, gfp, caller))) {
+			entry_count(p, n, cache_of(id)->size, caller);
+			return p;
+		}
+		return kmalloc_counted(id, n, gfp, caller);
+	}
+	return cache_alloc(unlikely(harden.copies) ? harden_pick(id, instead, caller) : instead, n,
+			   gfp, caller);
+}
+
+/* The thread has none at hand. */
+static noinline void *kmalloc_miss(u32 id, size_t n, gfp_t gfp, const void *caller)
+{
+	void *p;
+
+	if (unlikely(kmalloc_divert[id]))
+		return kmalloc_diverted(id, n, gfp, caller);
+	if (unlikely(kfence_wanted()) && (p = kfence_alloc(cache_of(id), n, gfp, caller)))
+		return p;
+	slab_note_asked(id, n);
+	return hand_out(entry_take(id, gfp), n, gfp & __GFP_ZERO);
+}
+
+static __always_inline void *kmalloc_class(u32 id, size_t n, gfp_t gfp, const void *caller)
+{
+	struct sheaf_slot *slot = &READ_FAST(this_thread.near)[id];
 	void **top = slot->top;
 
 	if (likely(top != slot->base))
-		return hand_out(sheaf_pop(slot, top), n, zero);
-	return hand_out(class_alloc(id), n, zero);
+		return hand_out(sheaf_pop(slot, top), n, gfp & __GFP_ZERO);
+	return kmalloc_miss(id, n, gfp, caller);
 }
 
-static noinline void *large(size_t n, size_t align, bool zero)
+/* Counted where it lies in frames of a node; areas lie where they are touched. */
+static void *count_large(u32 wanted, void *p)
 {
-	struct kmem_percpu *c = thread_sheaves();
-	struct zone *z = node_zone((u32)numa_node_id());
+	struct page *page = likely(!numa_many()) ? NULL : virt_to_page((uintptr_t)p);
+
+	if (page)
+		entry_count_frames(wanted, region_of(page)->nid, page->frames);
+	return p;
+}
+
+/* From the nearest node that has some; the address space is the same for all, so this is the last resort. */
+static void *large_elsewhere(u32 nid, size_t n, size_t align, bool zero)
+{
+	u32 walk = 0, next;
+	void *p = NULL;
+
+	while (!p && numa_next(nid, &walk, &next))
+		p = large_alloc(node_zone(next), n, align, zero);
+	return p;
+}
+
+static void *large_bound(size_t n, gfp_t gfp, u32 nid, const void *caller)
+{
+	bool zero = gfp & __GFP_ZERO || harden.init_on_alloc;
+	unsigned int tries = 0;
+	void *p;
+
+	do
+		p = large_alloc_bound(node_zone(nid), n, zero);
+	while (unlikely(!p) && !(tries && hopeless(n)) && entry_retry(gfp, &tries));
+	if (unlikely(!p) && !(gfp & __GFP_THISNODE))
+		p = large_elsewhere(nid, n, FRAME_SIZE, zero);
+	if (unlikely(!p))
+		return entry_no_memory();
+	entry_tick();
+	if (profile_on())
+		entry_count(p, n, n, caller);
+	return count_large(nid, p);
+}
+
+static noinline void *large(size_t n, size_t align, gfp_t gfp, const void *caller)
+{
+	u32 nid = entry_node(gfp);
+	struct zone *z = node_zone(nid);
+	bool zero = gfp & __GFP_ZERO || harden.init_on_alloc;
+	unsigned int tries = 0;
 	void *p;
 
 	if (n > PTRDIFF_MAX)
-		return no_memory();
-	p = large_alloc(z, n, align, zero);
-	if (unlikely(!p)) {
-		reclaim_all(c, false);
-		p = large_alloc(z, n, align, zero);
-		return p ? p : no_memory();
+		return entry_no_memory();
+	if (unlikely(!(gfp & __GFP_DIRECT_RECLAIM))) {
+		p = large_alloc_frames(z, n, zero, true);
+		return p ? count_large(nid, p) : entry_no_memory();
 	}
-	reclaim_tick(c);
-	return p;
+	do
+		p = large_alloc(z, n, align, zero);
+	while (unlikely(!p) && !(tries && hopeless(n)) && entry_retry(gfp, &tries));
+	if (unlikely(!p))
+		p = large_elsewhere(nid, n, align, zero);
+	if (unlikely(!p))
+		return entry_no_memory();
+	entry_tick();
+	if (profile_on())
+		entry_count(p, n, n, caller);
+	return count_large(nid, p);
+}
+
+/* What has no class: more than the largest's size, or 0 (0 - 1 is more). */
+static noinline void *classless(size_t n, gfp_t gfp, const void *caller)
+{
+	void *p;
+
+	if (n)
+		return large(n, FRAME_SIZE, gfp, caller);
+	p = zero_size_alloc();
+	return p ? p : kmalloc_class(kmalloc_index(1), 0, gfp, caller);
+}
+
+void *entry_kmalloc_node(size_t n, gfp_t gfp, u32 nid, const void *caller)
+{
+	u32 id;
+
+	if (n > KMALLOC_MAX)
+		return gfp & __GFP_DIRECT_RECLAIM ? large_bound(n, gfp, nid, caller)
+						  : large(n, FRAME_SIZE, gfp, caller);
+	id = kmalloc_index(n);
+	/* What is watched, or sampled, lies where it lies. */
+	if (unlikely(kmalloc_divert[id] || kfence_wanted()))
+		return kmalloc_miss(id, n, gfp, caller);
+	return hand_out(entry_take_node(id, gfp, nid), n, gfp & __GFP_ZERO);
 }
 
 noinline void *entry_malloc_slow(size_t n)
 {
-	if (unlikely(n > KMALLOC_MAX))
-		return large(n, FRAME_SIZE, false);
-	return kmalloc_class(kmalloc_index(n), n, false);
+	if (unlikely(n - 1 >= KMALLOC_MAX))
+		return classless(n, GFP_KERNEL, CALLER);
+	return kmalloc_class(kmalloc_index(n), n, GFP_KERNEL, CALLER);
 }
 
 noinline void *entry_calloc_slow(size_t n)
 {
-	if (unlikely(n > KMALLOC_MAX))
-		return large(n, FRAME_SIZE, true);
-	return kmalloc_class(kmalloc_index(n), n, true);
+	if (unlikely(n - 1 >= KMALLOC_MAX))
+		return classless(n, GFP_KERNEL | __GFP_ZERO, CALLER);
+	return kmalloc_class(kmalloc_index(n), n, GFP_KERNEL | __GFP_ZERO, CALLER);
+}
+
+void *entry_kmalloc(size_t n, gfp_t gfp, const void *caller)
+{
+	if (unlikely(n - 1 >= KMALLOC_MAX))
+		return classless(n, gfp, caller);
+	return kmalloc_class(kmalloc_index(n), n, gfp, caller);
 }
 
 void *entry_memalign(size_t align, size_t n)
@@ -106,10 +328,13 @@ void *entry_memalign(size_t align, size_t n)
 	if (align <= KMALLOC_GRAIN)
 		return entry_malloc(n);
 	if (n > PTRDIFF_MAX || align > PTRDIFF_MAX)
-		return no_memory();
+		return entry_no_memory();
 	n = max(n, (size_t)1);
 	id = align <= FRAME_SIZE ? kmalloc_index_aligned(n, align) : 0;
-	return id ? kmalloc_class(id, n, false) : large(n, max(align, FRAME_SIZE), false);
+	if (!id)
+		return large(n, max(align, FRAME_SIZE), GFP_KERNEL, CALLER);
+	/* A multiple, so that it is aligned at either end of a guarded page too. Debugging watches what is behind n. */
+	return kmalloc_class(id, kmalloc_divert[id] ? n : ALIGN(n, align), GFP_KERNEL, CALLER);
 }
 
 /* A frame of ours that belongs to no slab: what is wrong with a pointer into it? */
@@ -126,7 +351,12 @@ static void report_frame(const struct call *call, struct page *page)
 				   (size_t)head->frames << FRAME_SHIFT, page_address(head));
 			return;
 		}
-		if (head->type != PAGE_NONE)
+		if (head->type == PAGE_ALLOC && index - i < head->frames) {
+			report_bad(call, "invalid pointer: a block of %u frames of alloc_pages",
+				   head->frames);
+			return;
+		}
+		if (head->type != PAGE_NONE && head->type != PAGE_TAIL)
 			break;
 	}
 	if ((uintptr_t)call->ptr % FRAME_SIZE)
@@ -135,16 +365,23 @@ static void report_frame(const struct call *call, struct page *page)
 		report_bad(call, "double free: large block");
 }
 
-/* Any pointer that is not the start of an object or block in use: the one line. */
-static __cold void report_pointer(const struct call *call)
+/* Any pointer that is not the start of an object or block in use: the one line, or debugging's many. */
+void entry_report(const struct call *call)
 {
 	uintptr_t p = (uintptr_t)call->ptr;
+	struct kmem_cache *s = cache_at(call->ptr);
 	struct page *page = virt_to_page(p);
 	struct object o = slab_object(call->ptr);
 	void *area;
 	size_t size;
 
-	if (o.cache)
+	if (unlikely(is_kfence_address(call->ptr)))
+		kfence_report_bad(call, CALLER);
+	else if (is_zero_size(call->ptr))
+		zero_size_in_use(call);
+	else if (s && s->flags & SLAB_DEBUG_FLAGS)
+		debug_bad_pointer(s, call, CALLER);
+	else if (o.cache)
 		slab_report(call, &o);
 	else if (page)
 		report_frame(call, page);
@@ -157,14 +394,16 @@ static __cold void report_pointer(const struct call *call)
 		report_bad(call, "invalid pointer: not of this heap");
 }
 
-/* The cache id of the slab object that starts at p; 0: there is none. */
+/* The kmalloc cache of the object that starts at p; 0: there is none. */
 static u32 object_class(void *p)
 {
 	uintptr_t address = (uintptr_t)p;
+	u32 id;
 
 	if (address >> ADDRESS_BITS || address % KMALLOC_GRAIN)
 		return 0;
-	return *class_of(address) / CLASS_UNIT;
+	id = slot_cache(*class_of(address) / CLASS_UNIT) - kmalloc_shift;
+	return id < NR_KMALLOC ? id : 0;
 }
 
 static __cold bool object_is_bad(u32 id, void *p, const char *function)
@@ -180,26 +419,59 @@ static __cold bool object_is_bad(u32 id, void *p, const char *function)
 	return true;
 }
 
-/* Is p an object that its owner may free or resize? Otherwise the line has been written. */
-static bool object_in_use(u32 id, void *p, const char *function)
+bool entry_in_use(u32 id, void *p, const char *function)
 {
 	return likely(slab_object_used(id, p) && ((uintptr_t *)p)[1] != object_key()) ||
 	       !object_is_bad(id, p, function);
 }
 
-static void free_object(u32 id, void *p)
+void entry_give(u32 id, void *p)
 {
-	struct kmem_percpu *c = thread_sheaves();
+	struct kmem_percpu *c = boot_thread();
 
-	((uintptr_t *)p)[1] = object_key();
 	if (c)
 		sheaf_free_slow(c, id, p);
 	else
 		sheaf_free_one(id, p);
-	reclaim_tick(c);
+	tick(c);
+	percpu_put(c);
 }
 
-noinline void entry_free_slow(void *p, const char *function)
+static void free_object(u32 id, void *p)
+{
+	((uintptr_t *)p)[1] = object_key();
+	entry_give(id, p);
+}
+
+/* Is p still to be freed after hardening has zeroed the large block there, if it is one? Always. */
+static bool wiped(void *p)
+{
+	if (unlikely(harden.init_on_free))
+		memset(p, 0, large_size(p));
+	return true;
+}
+
+/* What is no kmalloc object: a typed one, guarded, large, or nobody's. */
+static void free_other(void *p, const char *function, const void *caller)
+{
+	const struct call call = { function, p };
+	struct kmem_cache *s = cache_at(p);
+
+	if (profile_on() && !s)
+		profile_free(p);
+	if (s)
+		cache_free(s, p, function, caller);
+	else if (unlikely(is_kfence_address(p)))
+		kfence_free(p, &call, caller);
+	else if (is_zero_size(p))
+		zero_size_free(&call);
+	else if (wiped(p) && large_free(p))
+		entry_tick();
+	else
+		entry_report(&call);
+}
+
+void entry_free_from(void *p, const char *function, const void *caller)
 {
 	int saved = errno;
 	u32 id;
@@ -207,24 +479,36 @@ noinline void entry_free_slow(void *p, const char *function)
 	if (!p)
 		return;
 	id = object_class(p);
-	if (id) {
-		if (object_in_use(id, p, function))
-			free_object(id, p);
-	} else if (large_free(p)) {
-		reclaim_tick(thread_sheaves());
-	} else {
-		report_pointer(&(struct call){ function, p });
-	}
+	if (!id)
+		free_other(p, function, caller);
+	else if (entry_in_use(id, p, function))
+		free_object(id, p);
 	errno = saved;
+}
+
+noinline void entry_free_slow(void *p, const char *function)
+{
+	if (likely(!mismatch_watched()) ||
+	    mismatch_origin(&(struct call){ function, p }, ORIGIN_MALLOC, CALLER))
+		entry_free_from(p, function, CALLER);
+}
+
+static size_t other_size(void *p)
+{
+	struct kmem_cache *s = cache_at(p);
+
+	if (s)
+		return cache_usable(s, p);
+	return is_kfence_address(p) ? kfence_ksize(p) : large_size(p);
 }
 
 static size_t block_size(void *p, u32 id, const char *function)
 {
-	size_t size = id ? cache_of(id)->size : large_size(p);
+	size_t size = id ? cache_of(id)->size : other_size(p);
 
-	if (id ? !object_in_use(id, p, function) : !size) {
+	if (id ? !entry_in_use(id, p, function) : !size) {
 		if (!id)
-			report_pointer(&(struct call){ function, p });
+			entry_report(&(struct call){ function, p });
 		return 0;
 	}
 	return size;
@@ -232,6 +516,10 @@ static size_t block_size(void *p, u32 id, const char *function)
 
 size_t entry_usable_size(void *p, const char *function)
 {
+	if (unlikely(is_zero_size(p))) {
+		zero_size_in_use(&(struct call){ function, p });
+		return 0;
+	}
 	return p ? block_size(p, object_class(p), function) : 0;
 }
 
@@ -244,10 +532,23 @@ static size_t with_room(size_t n)
 	return n + n / 8 <= KMALLOC_MAX ? n + n / 8 : n;
 }
 
-/*
- * In place where the class is the same, or a smaller one would save less than half; large blocks by
- * moving pages, never bytes. Otherwise a new block and a copy.
- */
+/* The class is the same, or a smaller one would save less than half. */
+static bool stays(u32 id, size_t n)
+{
+	size_t old = cache_of(id)->size;
+
+	return id && n <= old && (n > old / 2 || kmalloc_index(n) == id);
+}
+
+/* The class that a sampled object stands in for. */
+static u32 sampled_class(const void *p)
+{
+	const struct kmem_cache *s = cache_at(p);
+
+	return s && s->flags & SLAB_SAMPLED ? kmalloc_index(s->object_size) : 0;
+}
+
+/* In place where it can; large blocks by moving pages, never bytes. Otherwise a new block and a copy. */
 void *entry_realloc(void *p, size_t n)
 {
 	u32 id;
@@ -257,24 +558,39 @@ void *entry_realloc(void *p, size_t n)
 	if (!p)
 		return entry_malloc(n);
 	if (!n) {
-		entry_free_slow(p, "realloc");
+		entry_free_from(p, "realloc", CALLER);
 		return NULL;
 	}
 	if (n > PTRDIFF_MAX)
-		return no_memory();
+		return entry_no_memory();
 	id = object_class(p);
-	old = block_size(p, id, "realloc");
-	if (!old)
-		return NULL;
-	if (id && n <= old && (n > old / 2 || kmalloc_index(n) == id % NR_KMALLOC))
+	/* Nothing is done to a block that stays: it is only asked for the key that a freed one has. */
+	if (stays(id, n) && likely(((uintptr_t *)p)[1] != object_key()))
 		return p;
+	if (unlikely(is_zero_size(p))) {
+		q = zero_size_in_use(&(struct call){ "realloc", p }) ? entry_malloc(n) : NULL;
+		if (q)
+			entry_free(p);
+		return q;
+	}
+	old = block_size(p, id, "realloc");
+	if (profile_on() && !id)
+		id = sampled_class(p);
+	if (!old || stays(id, n))
+		return old ? p : NULL;
 	if (!id && n > KMALLOC_MAX) {
+		/* Once it has moved, its address is anybody's. */
+		if (profile_on())
+			profile_free(p);
 		q = large_resize(p, n);
-		reclaim_tick(thread_sheaves());
+		entry_tick();
+		if (q && profile_on())
+			entry_count(q, n, n, CALLER);
 		if (q)
 			return q;
 	}
-	q = entry_malloc(n > old ? with_room(n) : n);
+	/* What is diverted gets exactly what it asks for: debugging watches the rest. */
+	q = entry_kmalloc(id && n > old ? with_room(n) : n, GFP_KERNEL, CALLER);
 	if (!q)
 		return NULL;
 	memcpy(q, p, min(old, n));

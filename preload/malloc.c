@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "preload/entry.h"
+#include "preload/mismatch.h"
 
 /* C23's and old names that libc's headers do not declare. */
 void free_sized(void *p, size_t n);
@@ -24,18 +25,22 @@ EXPORT HOT void free(void *p)
 	entry_free(p);
 }
 
-/* C23's promises about the size are not needed here. */
+/* C23's promises about the size are only looked at where somebody watches. */
 EXPORT void free_sized(void *p, size_t n)
 {
-	(void)n;
-	entry_free(p);
+	const struct call call = { "free_sized", p };
+
+	if (likely(!mismatch_watched()) || mismatch_size(&call, n, false))
+		entry_free(p);
 }
 
 EXPORT void free_aligned_sized(void *p, size_t align, size_t n)
 {
+	const struct call call = { "free_aligned_sized", p };
+
 	(void)align;
-	(void)n;
-	entry_free(p);
+	if (likely(!mismatch_watched()) || mismatch_size(&call, n, true))
+		entry_free(p);
 }
 
 EXPORT void cfree(void *p)

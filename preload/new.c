@@ -30,6 +30,11 @@
  * The runtime goes by its own name, not RTLD_NEXT: next may be another allocator's operator, whose
  * memory we could not free.
  *
+ * 3. What is given back as what it is not
+ *
+ * Where somebody watches (mismatch.h), new marks its blocks, new[] marks them again, and delete[] makes them new's for
+ * delete, whom it calls.
+ *
  * The static library is without this file: the operators of the C++ runtime that the program is linked
  * with call the malloc of ours, and fail by their own rules.
  */
@@ -37,6 +42,7 @@
 
 #include "base/bug.h"
 #include "preload/entry.h"
+#include "preload/mismatch.h"
 
 /* size_t in a mangled name: unsigned long or unsigned int. */
 #ifdef __LP64__
@@ -116,24 +122,32 @@ static __cold noinline void *runtime(const char *symbol)
 static noinline void *slow_plain(size_t n)
 {
 	__typeof__(&new_plain) next;
-	void *p = entry_malloc(n);
+	void *p = entry_kmalloc(n, GFP_KERNEL, CALLER);
 
-	if (likely(p))
-		return p;
-	next = runtime("_Znw" SIZE);
-	BUG_ON(!next, "operator new(%zu): out of memory, and no C++ runtime to say so", n);
-	return next(n);
+	if (unlikely(!p)) {
+		next = runtime("_Znw" SIZE);
+		BUG_ON(!next, "operator new(%zu): out of memory, and no C++ runtime to say so", n);
+		p = next(n);
+	}
+	return mismatch_watched() ? mismatch_allocated(p, ORIGIN_NEW) : p;
 }
 
 static noinline void *slow_nothrow(size_t n, const void *tag)
 {
 	__typeof__(&new_nothrow) next;
-	void *p = is_ours(new_plain, local_plain) ? entry_malloc(n) : NULL;
+	void *p = is_ours(new_plain, local_plain) ? entry_kmalloc(n, GFP_KERNEL, CALLER) : NULL;
 
-	if (likely(p))
-		return p;
-	next = runtime("_Znw" SIZE NOTHROW);
-	return next ? next(n, tag) : NULL;
+	if (unlikely(!p)) {
+		next = runtime("_Znw" SIZE NOTHROW);
+		p = next ? next(n, tag) : NULL;
+	}
+	return mismatch_watched() ? mismatch_allocated(p, ORIGIN_NEW) : p;
+}
+
+/* What cannot be had either, and what libstdc++ may round up to the alignment: near SIZE_MAX it would get 0. */
+static size_t roundable(size_t n)
+{
+	return min(n, (size_t)PTRDIFF_MAX);
 }
 
 static __cold noinline void *fail_aligned(size_t n, size_t align)
@@ -142,20 +156,22 @@ static __cold noinline void *fail_aligned(size_t n, size_t align)
 
 	BUG_ON(!next, "operator new(%zu, %zu): out of memory, and no C++ runtime to say so", n,
 	       align);
-	return next(n, align);
+	return next(roundable(n), align);
 }
 
 static __cold noinline void *fail_aligned_nothrow(size_t n, size_t align, const void *tag)
 {
 	__typeof__(&new_aligned_nothrow) next = runtime("_Znw" SIZE ALIGNED NOTHROW);
 
-	return next ? next(n, align, tag) : NULL;
+	return next ? next(roundable(n), align, tag) : NULL;
 }
 
 /* An alignment that is no power of two cannot be met: out of memory, as in the C++ runtimes. */
 static void *allocate_aligned(size_t n, size_t align)
 {
-	return align && !(align & (align - 1)) ? entry_memalign(align, n) : NULL;
+	void *p = align && !(align & (align - 1)) ? entry_memalign(align, n) : NULL;
+
+	return mismatch_watched() ? mismatch_allocated(p, ORIGIN_NEW) : p;
 }
 
 HOT void *new_plain(size_t n)
@@ -167,6 +183,8 @@ HOT void *new_plain(size_t n)
 
 void *new_array(size_t n)
 {
+	if (unlikely(mismatch_watched()))
+		return mismatch_allocated(new_plain(n), ORIGIN_NEW_ARRAY);
 	return new_plain(n);
 }
 
@@ -179,6 +197,8 @@ void *new_nothrow(size_t n, const void *tag)
 
 void *new_array_nothrow(size_t n, const void *tag)
 {
+	if (unlikely(mismatch_watched()))
+		return mismatch_allocated(new_nothrow(n, tag), ORIGIN_NEW_ARRAY);
 	return new_nothrow(n, tag);
 }
 
@@ -191,6 +211,8 @@ void *new_aligned(size_t n, size_t align)
 
 void *new_array_aligned(size_t n, size_t align)
 {
+	if (unlikely(mismatch_watched()))
+		return mismatch_allocated(new_aligned(n, align), ORIGIN_NEW_ARRAY);
 	return new_aligned(n, align);
 }
 
@@ -203,29 +225,63 @@ void *new_aligned_nothrow(size_t n, size_t align, const void *tag)
 
 void *new_array_aligned_nothrow(size_t n, size_t align, const void *tag)
 {
+	if (unlikely(mismatch_watched()))
+		return mismatch_allocated(new_aligned_nothrow(n, align, tag), ORIGIN_NEW_ARRAY);
 	return new_aligned_nothrow(n, align, tag);
+}
+
+/* The sheaf does not take it. */
+static noinline void delete_slow(void *p)
+{
+	const struct call call = { "operator delete", p };
+
+	if (unlikely(mismatch_watched()) && is_ours(new_plain, local_plain) &&
+	    !mismatch_origin(&call, ORIGIN_NEW, CALLER))
+		return;
+	entry_free_from(p, call.function, CALLER);
+}
+
+/* May a block of new[] go on to delete? It is as if new had made it, then. */
+static noinline bool array_ends(void *p)
+{
+	const struct call call = { "operator delete[]", p };
+
+	if (is_ours(new_plain, local_plain) && !mismatch_origin(&call, ORIGIN_NEW_ARRAY, CALLER))
+		return false;
+	mismatch_allocated(p, ORIGIN_NEW);
+	return true;
+}
+
+/* The size that the program names must be the block's. */
+static noinline bool size_is_right(void *p, size_t n, const char *function, bool aligned)
+{
+	const struct call call = { function, p };
+
+	return !is_ours(new_plain, local_plain) || mismatch_size(&call, n, aligned);
 }
 
 HOT void delete_plain(void *p)
 {
-	entry_free(p);
+	if (unlikely(!sheaf_free(p)))
+		delete_slow(p);
 }
 
 void delete_array(void *p)
 {
-	delete_plain(p);
+	if (likely(!mismatch_watched()) || array_ends(p))
+		delete_plain(p);
 }
 
 void delete_sized(void *p, size_t n)
 {
-	(void)n;
-	delete_plain(p);
+	if (likely(!mismatch_watched()) || size_is_right(p, n, "operator delete", false))
+		delete_plain(p);
 }
 
 void delete_array_sized(void *p, size_t n)
 {
-	(void)n;
-	delete_array(p);
+	if (likely(!mismatch_watched()) || size_is_right(p, n, "operator delete[]", false))
+		delete_array(p);
 }
 
 void delete_nothrow(void *p, const void *tag)
@@ -243,24 +299,26 @@ void delete_array_nothrow(void *p, const void *tag)
 void delete_aligned(void *p, size_t align)
 {
 	(void)align;
-	entry_free(p);
+	if (unlikely(!sheaf_free(p)))
+		delete_slow(p);
 }
 
 void delete_array_aligned(void *p, size_t align)
 {
-	delete_aligned(p, align);
+	if (likely(!mismatch_watched()) || array_ends(p))
+		delete_aligned(p, align);
 }
 
 void delete_sized_aligned(void *p, size_t n, size_t align)
 {
-	(void)n;
-	delete_aligned(p, align);
+	if (likely(!mismatch_watched()) || size_is_right(p, n, "operator delete", true))
+		delete_aligned(p, align);
 }
 
 void delete_array_sized_aligned(void *p, size_t n, size_t align)
 {
-	(void)n;
-	delete_array_aligned(p, align);
+	if (likely(!mismatch_watched()) || size_is_right(p, n, "operator delete[]", true))
+		delete_array_aligned(p, align);
 }
 
 void delete_aligned_nothrow(void *p, size_t align, const void *tag)

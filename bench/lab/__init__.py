@@ -5,6 +5,8 @@
     process      one measured process: its environment, its result lines, its failure
     catalogue    what is run: the workloads, and the three that are read in another way
     traces       what the traces are recorded from
+    group        a memory cgroup for processes
+    pressure     who gives memory back when others need it
     programs     real programs, their inputs and servers
     timeline     resident memory over time, in a run of its own
     pictures     samples as pictures and as a page

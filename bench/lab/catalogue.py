@@ -11,7 +11,7 @@ import json
 import pathlib
 import tempfile
 
-from . import allocators, process, programs, traces
+from . import allocators, pressure, process, programs, traces
 
 
 @dataclasses.dataclass
@@ -190,6 +190,9 @@ BENCHES = [
              "workload-sharing"),
     Workload("sharing-passive", "do they keep lines that were dealt out to both?",
              "workload-sharing", ("--passive", "1")),
+    Workload("typed-malloc", "records and connections by malloc", "workload-typed"),
+    Workload("typed-caches", "the same from slab caches, where there are any", "workload-typed",
+             ("--typed", "1")),
     Workload("forks", "a heap of 32 MiB forks eight children at a time", "workload-forks"),
     Workload("crowd", "1,000 threads, most of them asleep", "workload-crowd"),
     Workload("bursts", "256 MiB come and go, idle phases between", "workload-bursts"),
@@ -204,6 +207,7 @@ BENCHES = [
     Trace("trace-g++", "the same of g++ -O2 at templates", "g++"),
     Trace("trace-sqlite", "the same of sqlite3 at an index and a join", "sqlite3"),
 ]
+BENCHES += pressure.BENCHES
 BENCHES += programs.BENCHES
 
 

@@ -90,7 +90,12 @@ def scatter(plt, results, rows, allocators):
     return figure
 
 
-def over_time(plt, name, lines, allocators):
+def killed(results, row, allocator):
+    return results.failed(row, allocator) or results.minimum(row, allocator, "a_lives") == 0
+
+
+def over_time(plt, results, name, lines, allocators):
+    """A line an allocator; a cross where its program was killed."""
     figure, axes = plt.subplots(figsize=(9, 3), layout="constrained")
     paint = colours(allocators)
     for allocator, points in lines.items():
@@ -98,11 +103,18 @@ def over_time(plt, name, lines, allocators):
             own = allocator == "slabmalloc"
             axes.plot(*zip(*points), color=paint[allocator], label=allocator,
                       linewidth=2.4 if own else 1.2, zorder=4 if own else 3)
+            if killed(results, name, allocator):
+                axes.plot(*points[-1], "x", color=paint[allocator], markersize=9, markeredgewidth=2,
+                          clip_on=False)
+    if min((points[0][0] for points in lines.values() if points), default=0) < 0:
+        axes.axvline(0, color="#bbbbbb", linewidth=1)
+        axes.annotate("another program\nwants memory", (0, 0.02), xytext=(3, 0), color="#777777",
+                      xycoords=axes.get_xaxis_transform(), textcoords="offset points")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("seconds")
     axes.set_ylabel("RSS, MiB")
-    axes.set_title(f"{name}: resident memory over time", loc="left", fontweight="bold")
-    axes.legend(frameon=False, ncols=len(lines))
+    axes.set_title(f"{name}: resident memory over time", loc="left", fontweight="bold", pad=20)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(lines), frameon=False)
     return figure
 
 
@@ -133,7 +145,7 @@ def draw(results, timelines, allocators):
         if small:
             found.append(("memory", ratios(plt, results, small, allocators, "peak_rss_kib",
                                            "Peak RSS")))
-    found += [(name, over_time(plt, name, lines, allocators))
+    found += [(name, over_time(plt, results, name, lines, allocators))
               for name, lines in timelines.items()]
     for row, metric, unit in (("startup", "start_ns", (1e-3, "µs a start, minimum")),
                               ("startup-rss", "rss_kib", (1, "RSS, KiB"))):

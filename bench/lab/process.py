@@ -17,12 +17,16 @@ def last_line(text):
     return lines[-1][:100] if lines else ""
 
 
-def run(command, env, timeout):
-    """Runs the command, returns what it printed, raises Failed with the reason."""
+def run(command, env, timeout, enter=None):
+    """Runs the command, returns what it printed, raises Failed with the reason.
+
+    enter() is called in the new process, before it becomes the program.
+    """
     try:
         done = subprocess.run(
             [str(word) for word in command], env=env, timeout=timeout, check=False,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            preexec_fn=enter,
         )
     except subprocess.TimeoutExpired as late:
         raise Failed(f"not done in {timeout} s") from late

@@ -30,6 +30,18 @@ METRICS = {
     "rss_over_live_reused": ("… reused", 1, "{:.2f}"),
     "metadata_percent": ("metadata %", 1, "{:.2f}"),
     "idle_kib_above_start": ("idle MiB", 1024, "{:.1f}"),
+    "idle_kib": ("idle MiB", 1024, "{:.0f}"),
+    "longest_wait_ms": ("longest wait ms", 1, "{:.1f}"),
+    "a_idle_kib": ("A idle MiB", 1024, "{:.0f}"),
+    "a_after_kib": ("A after MiB", 1024, "{:.0f}"),
+    "a_lives": ("A lives", 1, "{:.0f}"),
+    "b_lives": ("B lives", 1, "{:.0f}"),
+    "waited_seconds": ("B waited s", 1, "{:.2f}"),
+    "held_kib": ("held MiB", 1024, "{:.0f}"),
+    "returned_kib": ("returned MiB", 1024, "{:.0f}"),
+    "reaction_ms": ("90 % after ms", 1, "{:.0f}"),
+    "quiet_ns": ("p99.9 ns", 1, "{:.0f}"),
+    "pressed_ns": ("… pressed ns", 1, "{:.0f}"),
 }
 # Beside these medians the minimum is shown: noise only ever adds to a time.
 WITH_MINIMUM = {"seconds", "cpu_seconds", "start_ns", "start_cpu_us"}

@@ -11,6 +11,7 @@ import time
 
 CHOSEN = ("phase", "idle-1", "large", "bursts")
 PERIOD = 0.015
+MIB = 1 << 20
 
 
 def pages(path):
@@ -28,19 +29,24 @@ def huge_kib(pid):
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("AnonHuge"))
 
 
-def watch(command, env, timeout):
+def mib(pid):
+    return pages(f"/proc/{pid}/statm") * resource.getpagesize() / MIB
+
+
+def watch(command, env, timeout, enter=None):
     """[(seconds, MiB)], and the most memory in huge pages that was seen, in KiB."""
     points, huge, start = [], 0, time.monotonic()
     with subprocess.Popen([str(word) for word in command], env=env, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          preexec_fn=enter) as child:
         while child.poll() is None:
             at = time.monotonic() - start
             if at > timeout:
                 child.kill()
                 break
-            found = pages(f"/proc/{child.pid}/statm")
+            found = mib(child.pid)
             if found:  # 0: it has ended
-                points.append((round(at, 4), found * resource.getpagesize() / 2**20))
+                points.append((round(at, 4), found))
             if len(points) % 8 == 0:
                 huge = max(huge, huge_kib(child.pid))
             time.sleep(PERIOD)

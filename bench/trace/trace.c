@@ -99,7 +99,8 @@ static void chunk_index(struct trace *t, size_t chunk)
 
 		if (s->magic != TRACE_SECTION)
 			break;
-		if (s->offset != at || s->used > TRACE_CHUNK - at - sizeof(*s))
+		if (s->offset != at || s->used > TRACE_CHUNK - at - sizeof(*s) ||
+		    s->thread == UINT32_MAX)
 			damaged(t, s);
 		section_add(t, s);
 		at = section_end(s);

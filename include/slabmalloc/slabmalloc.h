@@ -30,16 +30,26 @@ const char *slabmalloc_version(void);
  */
 int slabmalloc_check(void);
 
+/** enum slabmalloc_stats_format - how statistics are written, as option stats_format has it */
+enum slabmalloc_stats_format {
+	SLABMALLOC_STATS_SLABINFO, /* text: slabinfo, buddyinfo, zoneinfo, totals */
+	SLABMALLOC_STATS_JSON, /* one line; share/slabmalloc/stats.schema.json */
+	SLABMALLOC_STATS_PROMETHEUS, /* text format 0.0.4 */
+	SLABMALLOC_STATS_HTML /* one page that needs nothing else */
+};
+
 /**
  * slabmalloc_stats_write - write the statistics as they are now
  * @fd: an open file descriptor
+ * @format: in which format
  *
- * The same text that SLABMALLOC_STATS writes at exit, see libslabmalloc(7). Does not allocate. What
- * cannot be written is dropped.
+ * The same that SLABMALLOC_STATS writes at exit; slabmalloc_stats(3) tells what it means. Neither allocates nor waits for
+ * a lock: it may be called in a signal handler, and while other threads allocate.
  *
- * Return: 0, or -1 with errno EBADF for a negative @fd.
+ * Return: 0, or -1 with errno EBADF for a negative @fd, EINVAL for a @format that there is not, EIO when not all
+ * could be written.
  */
-int slabmalloc_stats_write(int fd);
+int slabmalloc_stats_write(int fd, enum slabmalloc_stats_format format);
 
 #ifdef __cplusplus
 }

@@ -55,6 +55,27 @@ typedef uint64_t u64;
 #define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
+/* One thread at a time writes it, under a lock; others may read it meanwhile. */
+#define ADD_ONCE(x, n) WRITE_ONCE(x, (x) + (n))
+#define SUB_ONCE(x, n) WRITE_ONCE(x, (x) - (n))
+
+/*
+ * On a fast path, in memory that is its thread's own or is published with what lies behind it: plain accesses, in an
+ * order that the machine keeps or the kernel does (sheaf/asleep.c). ThreadSanitizer sees neither: it is told, by
+ * AFTER_FAST that what was read before it was read before the memory is another's.
+ */
+#ifdef __SANITIZE_THREAD__
+#define __reads_anything __attribute__((no_sanitize_thread))
+#define READ_FAST(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define WRITE_FAST(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
+#define AFTER_FAST(x) WRITE_FAST(x, x)
+#else
+#define __reads_anything
+#define READ_FAST(x) (x)
+#define WRITE_FAST(x, v) ((x) = (v))
+#define AFTER_FAST(x) ((void)0)
+#endif
+
 /* The compiler moves no access to memory across this. */
 #define barrier() __asm__ volatile("" : : : "memory")
 

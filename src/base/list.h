@@ -29,27 +29,28 @@ static inline bool hlist_unhashed(const struct hlist_node *n)
 
 static inline void hlist_add_head(struct hlist_node *n, struct hlist_head *h)
 {
-	n->next = h->first;
+	WRITE_ONCE(n->next, h->first);
 	if (n->next)
 		n->next->pprev = &n->next;
-	h->first = n;
+	/* Some lists are walked without their lock. */
+	__atomic_store_n(&h->first, n, __ATOMIC_RELEASE);
 	n->pprev = &h->first;
 }
 
 static inline void hlist_add_before(struct hlist_node *n, struct hlist_node *next)
 {
 	n->pprev = next->pprev;
-	n->next = next;
+	WRITE_ONCE(n->next, next);
 	next->pprev = &n->next;
-	*n->pprev = n;
+	__atomic_store_n(n->pprev, n, __ATOMIC_RELEASE);
 }
 
 static inline void hlist_del_init(struct hlist_node *n)
 {
-	*n->pprev = n->next;
+	WRITE_ONCE(*n->pprev, n->next);
 	if (n->next)
 		n->next->pprev = n->pprev;
-	n->next = NULL;
+	WRITE_ONCE(n->next, NULL);
 	n->pprev = NULL;
 }
 

@@ -4,7 +4,7 @@
 #include "base/bug.h"
 #include "base/platform.h"
 
-enum { SPINS = 100, FORK_YIELDS = 10000 };
+enum { SPINS = 100, PEEKS = 100, FORK_YIELDS = 10000 };
 
 static inline void cpu_relax(void)
 {
@@ -40,6 +40,19 @@ noinline void lock_slow(struct lock *l)
 			platform_futex_wait(&l->word, old | LOCK_WAITERS);
 		}
 	}
+}
+
+bool lock_peek(struct lock *l)
+{
+	for (int i = 0; i < PEEKS && !lock_is_mine(l); i++) {
+		u32 free = 0;
+
+		if (__atomic_compare_exchange_n(&l->word, &free, lock_id(), false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED))
+			return true;
+		platform_yield();
+	}
+	return false;
 }
 
 noinline void lock_wake(struct lock *l)

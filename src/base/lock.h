@@ -10,28 +10,46 @@
  * Lock order: a thread takes locks only in rising rank, and never two of one rank. Debug builds
  * check it. fork() takes all of them in this order (init/fork.c).
  *
+ *	RANK_VMSCAN	kshrinkd at work, answers to pressure; a look at the whole heap (reclaim/vmscan.h)
  *	RANK_THREADS	the list of threads (sheaf/thread.c)
+ *	RANK_CACHES	the table of typed caches (slab/kmem_cache.c)
+ *	RANK_SHRINKER	registered shrinkers, and who calls them (reclaim/shrinker.c)
+ *	RANK_MEMPOOL	the reserves of all memory pools, their queues and list (pool/mempool.c)
  *	RANK_RECLAIM	one reclaimer at a time (reclaim/)
+ *	RANK_SLOTS	typed caches' sheaves, when they are aged or taken away (sheaf/thread.c)
+ *	RANK_NUMA	who looks at the machine and divides the heap among its nodes (sheaf/node.c)
  *	RANK_BARN	full sheaves of one cache and node (sheaf/barn.c)
  *	RANK_NODE	slab lists of one cache and node (slab/node.c)
  *	RANK_VMALLOC	areas with a mapping of their own (page/vmalloc.c)
  *	RANK_ZONE	the buddy's free areas and the regions of a node (page/zone.c)
+ *	RANK_HIGHMEM	windows and views of unmapped frames (page/highmem.c)
  *	RANK_SECTION	the map of sections (page/section.c)
  *	RANK_MEMBLOCK	the allocator's own structures (page/memblock.c)
+ *	RANK_KFENCE	KFENCE's free objects (debug/kfence.c)
+ *	RANK_PROFILE	samples and call sites (debug/profile.c)
  */
 #pragma once
 
 #include "base/compiler.h"
 
 enum lock_rank {
-	RANK_THREADS = 1,
+	RANK_VMSCAN = 1,
+	RANK_THREADS,
+	RANK_CACHES,
+	RANK_SHRINKER,
+	RANK_MEMPOOL,
 	RANK_RECLAIM,
+	RANK_SLOTS,
+	RANK_NUMA,
 	RANK_BARN,
 	RANK_NODE,
 	RANK_VMALLOC,
 	RANK_ZONE,
+	RANK_HIGHMEM,
 	RANK_SECTION,
 	RANK_MEMBLOCK,
+	RANK_KFENCE,
+	RANK_PROFILE,
 };
 
 /* All zero is a free lock. */
@@ -63,6 +81,18 @@ void lock_wake(struct lock *l);
 void lock_rank_check(enum lock_rank rank);
 void lock_rank_enter(enum lock_rank rank);
 void lock_rank_leave(enum lock_rank rank);
+
+/*
+ * For reports, which may be made while an interrupted call of this very thread holds any lock: no rank is checked, and
+ * who cannot have it soon goes without. Nothing else is taken meanwhile.
+ */
+bool lock_peek(struct lock *l);
+
+static inline void unlock_peek(struct lock *l)
+{
+	if (unlikely(__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) & LOCK_WAITERS))
+		lock_wake(l);
+}
 
 static inline bool lock_try(struct lock *l, enum lock_rank rank)
 {

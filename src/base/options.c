@@ -13,11 +13,14 @@ struct options options = {
 	.decay_ms = 500,
 	.sheaf_bytes = 2 * MIB,
 	.vmalloc_cache = 256 * MIB,
+	.kshrinkd = KSHRINKD_AUTO,
 };
 
-enum kind { BOOL, SIZE, THP, PATH };
+enum kind { BOOL, SIZE, SECONDS, LIMIT, THP, KSHRINKD, NUMA, FORMAT, SIGNAL, PATH, STRING };
 
 static const char *const thp_names[] = { "never", "auto", "always" };
+static const char *const kshrinkd_names[] = { "off", "auto", "on" };
+static const char *const format_names[] = { "slabinfo", "json", "prometheus", "html" };
 
 static const struct option {
 	const char *key;
@@ -35,7 +38,20 @@ static const struct option {
 	OPTION(decay_ms, SIZE, "milliseconds without reuse after which all free memory goes back"),
 	OPTION(sheaf_bytes, SIZE, "free objects that one thread may keep at hand, in bytes"),
 	OPTION(vmalloc_cache, SIZE, "free large areas kept mapped for reuse, in bytes"),
-	OPTION(stats, PATH, "statistics at exit: 0, 1 or stderr, or a path (%p: process id)"),
+	OPTION(limit, LIMIT, "heap size beyond which malloc fails: bytes, or auto (the cgroup's); 0: none"),
+	OPTION(soft_limit, SIZE, "heap size near which memory is given back as under pressure; 0: none"),
+	OPTION(kshrinkd, KSHRINKD, "a thread that gives memory back: off, auto (with the first thread), on"),
+	OPTION(numa, NUMA, "memory near the thread: off, auto (several nodes), fake=N (made-up nodes)"),
+	OPTION(stats, PATH, "statistics at exit: 0, 1 or stderr, or a path (%p: process id, %n: number)"),
+	OPTION(stats_format, FORMAT, "statistics as slabinfo, json, prometheus or html"),
+	OPTION(stats_interval, SECONDS, "statistics every so many seconds too; 0: not"),
+	OPTION(stats_signal, SIGNAL, "statistics on a signal too: a name such as USR2, or a number; 0: not"),
+	OPTION(debug, STRING, "slab_debug: LETTERS[,cache,...][;...] of F Z P U T A O -"),
+	OPTION(failslab, STRING, "failures for debug's A: key:value,... (SLABMALLOC_FAILSLAB only)"),
+	OPTION(kfence, STRING, "sampled guard pages: 1, or key:value,... (sample_interval, num_objects)"),
+	OPTION(profile, STRING, "heap profile: bytes between samples, 1 (512k) or all; then ,PATH"),
+	OPTION(leaks, BOOL, "1: at exit, what is still in use, by call stack"),
+	OPTION(harden, STRING, "hardening: names separated by commas"),
 	OPTION(help, BOOL, "1: print this table at start"),
 #undef OPTION
 	/* clang-format on */
@@ -87,15 +103,60 @@ static bool parse_bool(const char *s, size_t len, bool *out)
 	return true;
 }
 
-static bool parse_thp(const char *s, size_t len, unsigned int *out)
+/* One of n names. */
+static bool parse_name(const char *const *names, unsigned int n, const char *s, size_t len,
+		       unsigned int *out)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(thp_names); i++) {
-		if (equal(s, thp_names[i], len)) {
+	for (unsigned int i = 0; i < n; i++) {
+		if (equal(s, names[i], len)) {
 			*out = i;
 			return true;
 		}
 	}
 	return false;
+}
+
+/* A day is as good as never, and a thousand times it fits. */
+static bool parse_seconds(const char *s, size_t len, size_t *out)
+{
+	size_t v;
+
+	if (!parse_size(s, len, &v) || v > 24 * 60 * 60)
+		return false;
+	*out = v;
+	return true;
+}
+
+static bool parse_signal(const char *s, size_t len, unsigned int *out)
+{
+	unsigned int v = platform_signal(s, len);
+
+	if (!v && !(len == 1 && *s == '0'))
+		return false;
+	*out = v;
+	return true;
+}
+
+static bool parse_limit(const char *s, size_t len, size_t *out)
+{
+	if (!equal(s, "auto", len))
+		return parse_size(s, len, out);
+	*out = LIMIT_AUTO;
+	return true;
+}
+
+static bool parse_numa(const char *s, size_t len, unsigned int *out)
+{
+	size_t nodes = NUMA_AUTO;
+
+	if (equal(s, "off", len))
+		nodes = NUMA_OFF;
+	else if (!equal(s, "auto", len) &&
+		 (len <= 5 || !equal(s, "fake=", 5) || !parse_size(s + 5, len - 5, &nodes) ||
+		  !nodes || nodes > NUMA_FAKE_MAX))
+		return false;
+	*out = (unsigned int)nodes;
+	return true;
 }
 
 /* "0" is nowhere, "1" is stderr; the value is copied, the environment may change under us. */
@@ -117,6 +178,16 @@ static bool parse_path(const char *s, size_t len, char *out)
 	return true;
 }
 
+static bool parse_string(const char *s, size_t len, char *out)
+{
+	if (len >= OPTION_PATH_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		out[i] = s[i];
+	out[len] = 0;
+	return true;
+}
+
 static bool set_option(const struct option *o, const char *value, size_t len)
 {
 	void *field = (char *)&options + o->offset;
@@ -127,9 +198,23 @@ static bool set_option(const struct option *o, const char *value, size_t len)
 	case SIZE:
 		return parse_size(value, len, field);
 	case THP:
-		return parse_thp(value, len, field);
+		return parse_name(thp_names, ARRAY_SIZE(thp_names), value, len, field);
+	case LIMIT:
+		return parse_limit(value, len, field);
+	case KSHRINKD:
+		return parse_name(kshrinkd_names, ARRAY_SIZE(kshrinkd_names), value, len, field);
+	case FORMAT:
+		return parse_name(format_names, ARRAY_SIZE(format_names), value, len, field);
+	case SIGNAL:
+		return parse_signal(value, len, field);
+	case SECONDS:
+		return parse_seconds(value, len, field);
+	case NUMA:
+		return parse_numa(value, len, field);
 	case PATH:
 		return parse_path(value, len, field);
+	case STRING:
+		return parse_string(value, len, field);
 	}
 	return false;
 }
@@ -203,6 +288,14 @@ static void apply_variable(const char *var)
 	}
 }
 
+static void show_numa(struct seq_file *m, unsigned int nodes)
+{
+	if (nodes > NUMA_OFF)
+		seq_printf(m, "fake=%-7u", nodes);
+	else
+		seq_printf(m, "%-12s", nodes == NUMA_OFF ? "off" : "auto");
+}
+
 static void show_help(void)
 {
 	struct seq_file m;
@@ -219,12 +312,27 @@ static void show_help(void)
 			seq_printf(&m, "%-12d", *(const bool *)field);
 			break;
 		case SIZE:
+		case SECONDS:
+		case LIMIT:
 			seq_printf(&m, "%-12zu", *(const size_t *)field);
 			break;
 		case THP:
 			seq_printf(&m, "%-12s", thp_names[*(const unsigned int *)field]);
 			break;
+		case KSHRINKD:
+			seq_printf(&m, "%-12s", kshrinkd_names[*(const unsigned int *)field]);
+			break;
+		case FORMAT:
+			seq_printf(&m, "%-12s", format_names[*(const unsigned int *)field]);
+			break;
+		case SIGNAL:
+			seq_printf(&m, "%-12u", *(const unsigned int *)field);
+			break;
+		case NUMA:
+			show_numa(&m, *(const unsigned int *)field);
+			break;
 		case PATH:
+		case STRING:
 			seq_printf(&m, "%-12s", *(const char *)field ? (const char *)field : "0");
 			break;
 		}

@@ -11,6 +11,14 @@
 
 enum thp_policy { THP_NEVER, THP_AUTO, THP_ALWAYS };
 
+/* Auto: with the program's first thread. */
+enum kshrinkd_policy { KSHRINKD_OFF, KSHRINKD_AUTO, KSHRINKD_ON };
+
+enum { LIMIT_AUTO = 1 };
+
+/* What is larger is a number of nodes that are made up. */
+enum numa_policy { NUMA_AUTO, NUMA_OFF, NUMA_FAKE_MAX = 1024 };
+
 enum { OPTION_PATH_MAX = 256 };
 
 struct options {
@@ -23,7 +31,20 @@ struct options {
 	size_t decay_ms; /* age at which unused dirty memory goes back */
 	size_t sheaf_bytes; /* bytes of free objects that one thread's sheaves may hold */
 	size_t vmalloc_cache; /* bytes of free areas kept mapped for reuse */
-	char stats[OPTION_PATH_MAX]; /* where the dump goes at exit; empty: nowhere */
+	size_t limit; /* bytes of heap beyond which allocations fail; 0: none; LIMIT_AUTO: the cgroup's */
+	size_t soft_limit; /* bytes of heap near which memory is given back as under pressure; 0: none */
+	unsigned int kshrinkd; /* enum kshrinkd_policy */
+	unsigned int numa; /* enum numa_policy, or nodes to make up */
+	unsigned int stats_format; /* enum stats_format, stat/stat.h */
+	unsigned int stats_signal; /* that asks for a dump; 0: none does */
+	size_t stats_interval; /* seconds between dumps; 0: none by time */
+	char stats[OPTION_PATH_MAX]; /* where dumps go, one at exit; empty: none at exit */
+	char debug[OPTION_PATH_MAX]; /* slab_debug's letters and caches; empty: off (src/debug/) */
+	char kfence[OPTION_PATH_MAX]; /* KFENCE's settings; empty: off */
+	char failslab[OPTION_PATH_MAX]; /* letter A's settings (src/debug/failslab.h) */
+	char profile[OPTION_PATH_MAX]; /* heap profiles: interval and path; empty: off */
+	bool leaks; /* at exit: what is still in use, by call stack */
+	char harden[OPTION_PATH_MAX]; /* hardening's settings; empty: off */
 };
 
 extern struct options options;

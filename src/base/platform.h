@@ -24,4 +24,7 @@ char **platform_environ(void);
 
 int platform_getpid(void);
 
+/* A signal that a program may have for itself, by name ("USR2", "SIGUSR2") or number; 0: there is none. */
+unsigned int platform_signal(const char *name, size_t len);
+
 _Noreturn void platform_abort(void);

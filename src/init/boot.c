@@ -3,7 +3,11 @@
 
 #include <pthread.h>
 
+#include "base/memcheck.h"
 #include "base/options.h"
+#include "debug/kfence.h"
+#include "debug/profile.h"
+#include "debug/slub_debug.h"
 #include "stat/stat.h"
 
 static bool have_key;
@@ -14,14 +18,31 @@ static void boot_once(void)
 	have_key = thread_exit_init();
 }
 
-noinline struct kmem_percpu *boot_thread(void)
+/* Before the first object of a class that is to be diverted, or as soon as there is an environment. */
+static void set_up_if_wanted(void)
+{
+	if (unlikely(options.profile[0] || options.leaks))
+		profile_init();
+	if (unlikely(options.debug[0] || options.harden[0] || options.failslab[0] ||
+		     memcheck_running()))
+		debug_boot();
+	if (unlikely(options.kfence[0]))
+		kfence_init();
+	if (profile_on())
+		profile_divert();
+	if (unlikely(options.numa != NUMA_AUTO))
+		numa_turn_on();
+}
+
+struct kmem_percpu *boot_thread(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct kmem_percpu *c = this_cpu;
+	struct kmem_percpu *c = percpu_get();
 
-	if (likely(percpu_attached(c)))
+	if (likely(c))
 		return c;
 	options_init();
+	set_up_if_wanted();
 	c = sheaf_attach();
 	if (!c)
 		return NULL;
@@ -35,13 +56,21 @@ noinline struct kmem_percpu *boot_thread(void)
 __attribute__((constructor)) static void boot_process(void)
 {
 	options_init();
-	stat_prepare(options.stats);
+	set_up_if_wanted();
+	asan_warn();
+	stat_prepare();
 }
 
 __attribute__((destructor)) static void end_process(void)
 {
-	if (percpu_attached(this_cpu))
-		sheaf_verify(this_cpu);
-	if (options.stats[0])
-		stat_dump_to(options.stats);
+	struct kmem_percpu *c = percpu_get();
+
+	if (c)
+		sheaf_verify(c);
+	percpu_put(c);
+	if (unlikely(cache_end > NR_KMALLOC))
+		debug_exit();
+	if (profile_on())
+		profile_exit();
+	stat_exit();
 }

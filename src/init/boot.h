@@ -17,7 +17,7 @@
 
 #include "sheaf/sheaf.h"
 
-/* The calling thread's sheaves, made if need be; NULL: work without. */
+/* The calling thread's sheaves, made if need be, as by percpu_get; NULL: work without. */
 struct kmem_percpu *boot_thread(void);
 
 /* fork.c */

@@ -10,29 +10,51 @@
  */
 #include <pthread.h>
 
+#include "debug/kfence.h"
+#include "debug/profile.h"
 #include "init/boot.h"
 #include "os/thread.h"
+#include "page/highmem.h"
 #include "page/memblock.h"
 #include "page/section.h"
 #include "page/vmalloc.h"
+#include "pool/mempool.h"
+#include "reclaim/kshrinkd.h"
+#include "reclaim/pressure.h"
 #include "reclaim/reclaim.h"
+#include "reclaim/shrinker.h"
 #include "sheaf/barn.h"
+#include "slab/kmem_cache.h"
+#include "stat/stat.h"
 
 static bool alone;
 
 static void for_each_lock(void (*fn)(struct lock *, void *), void *arg)
 {
+	struct zone *z;
+
 	fn(&threads_lock, arg);
+	fn(&caches_lock, arg);
+	fn(&shrinker_lock, arg);
+	fn(&mempool_lock, arg);
 	fn(&reclaim_lock, arg);
-	for (u32 id = 0; id < NR_CACHES; id++)
-		fn(&barns[id].lock, arg);
-	for (u32 id = 0; id < NR_CACHES; id++)
-		fn(&cache_nodes[id].lock, arg);
+	fn(&slots_lock, arg);
+	fn(&numa_lock, arg);
+	for_each_node(nid)
+		for_each_cache(id)
+			fn(&barn_of(id, nid)->lock, arg);
+	for_each_node(nid)
+		for_each_cache(id)
+			fn(&cache_node(id, nid)->lock, arg);
 	fn(&vm.lock, arg);
-	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
-		fn(&zones[nid].lock, arg);
+	for_each_zone(z)
+		fn(&z->lock, arg);
+	fn(&highmem_zone.lock, arg);
+	fn(&highmem_lock, arg);
 	fn(&section_lock, arg);
 	fn(&memblock_lock, arg);
+	fn(&kfence_lock, arg);
+	fn(&profile_lock, arg);
 }
 
 static void look(struct lock *l, void *interrupted)
@@ -78,10 +100,16 @@ static void child(void)
 {
 	bool interrupted = false;
 
+	highmem_after_fork();
+	stat_after_fork();
 	if (alone)
 		return;
 	for_each_lock(leave_child, &interrupted);
 	sheaf_after_fork();
+	kshrinkd_after_fork();
+	pool_after_fork();
+	pressure_after_fork();
+	shrinker_after_fork();
 	if (!interrupted)
 		sheaf_adopt();
 }

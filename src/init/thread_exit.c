@@ -10,6 +10,14 @@
 #include <pthread.h>
 
 #include "init/boot.h"
+#include "reclaim/kshrinkd.h"
+
+/* In the last round ThreadSanitizer takes leave of the thread, too, and may come first. */
+#ifdef __SANITIZE_THREAD__
+enum { ROUNDS = PTHREAD_DESTRUCTOR_ITERATIONS - 1 };
+#else
+enum { ROUNDS = PTHREAD_DESTRUCTOR_ITERATIONS };
+#endif
 
 static pthread_key_t key;
 
@@ -17,10 +25,12 @@ static void end_thread(void *arg)
 {
 	struct kmem_percpu *c = arg;
 
-	if (++c->exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS)
+	if (++c->exit_rounds < ROUNDS) {
 		pthread_setspecific(key, c);
-	else
+	} else {
 		sheaf_detach();
+		kshrinkd_thread_ends();
+	}
 }
 
 bool thread_exit_init(void)

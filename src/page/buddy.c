@@ -25,30 +25,30 @@ static void free_area_add(struct zone *z, struct page *page, unsigned int order,
 {
 	struct free_area *area = &z->free_area[order];
 
-	page->type = PAGE_BUDDY;
-	page->order = (u8)order;
-	page->kind = kind;
-	page->bare = false;
+	WRITE_ONCE(page->type, PAGE_BUDDY);
+	WRITE_ONCE(page->order, (u8)order);
+	WRITE_ONCE(page->kind, kind);
+	WRITE_ONCE(page->bare, false);
 	hlist_add_head(&page->link, &area->list[kind]);
-	area->nr++;
-	z->nr_free += 1ul << order;
+	ADD_ONCE(area->nr, 1);
+	ADD_ONCE(z->nr_free, 1ul << order);
 	if (kind == BLOCK_DIRTY)
-		z->nr_dirty += 1ul << order;
+		ADD_ONCE(z->nr_dirty, 1ul << order);
 	else if (kind == BLOCK_HUGE)
-		z->nr_huge_free += 1ul << order;
+		ADD_ONCE(z->nr_huge_free, 1ul << order);
 }
 
 static void free_area_del(struct zone *z, struct page *page)
 {
-	VM_BUG_ON(page->type != PAGE_BUDDY);
+	VM_BUG_ON(READ_ONCE(page->type) != PAGE_BUDDY);
 	hlist_del_init(&page->link);
-	page->type = PAGE_NONE;
-	z->free_area[page->order].nr--;
-	z->nr_free -= 1ul << page->order;
+	WRITE_ONCE(page->type, PAGE_NONE);
+	SUB_ONCE(z->free_area[page->order].nr, 1);
+	SUB_ONCE(z->nr_free, 1ul << page->order);
 	if (page->kind == BLOCK_DIRTY)
-		z->nr_dirty -= 1ul << page->order;
+		SUB_ONCE(z->nr_dirty, 1ul << page->order);
 	else if (page->kind == BLOCK_HUGE)
-		z->nr_huge_free -= 1ul << page->order;
+		SUB_ONCE(z->nr_huge_free, 1ul << page->order);
 }
 
 void buddy_isolate(struct zone *z, struct page *page)
@@ -66,7 +66,8 @@ struct page *buddy_free(struct zone *z, struct region *r, u32 index, unsigned in
 	while (order < MAX_ORDER) {
 		struct page *buddy = &r->page[index ^ (1u << order)];
 
-		if (buddy->type != PAGE_BUDDY || buddy->order != order || buddy->kind != kind)
+		if (READ_ONCE(buddy->type) != PAGE_BUDDY || buddy->order != order ||
+		    buddy->kind != kind)
 			break;
 		free_area_del(z, buddy);
 		index &= ~(1u << order);
@@ -114,6 +115,38 @@ struct page *buddy_find(struct zone *z, unsigned int order, unsigned int *found)
 	return NULL;
 }
 
+static bool is_committed(const struct page *page, unsigned int order)
+{
+	u32 first = page_index(page) >> HUGE_ORDER;
+	u32 n = order > HUGE_ORDER ? 1u << (order - HUGE_ORDER) : 1;
+
+	return page->kind != BLOCK_CLEAN ||
+	       !(~region_of(page)->committed & ((~0u >> (32 - n)) << first));
+}
+
+/* The same, of which 2^order frames can be written to without asking the system. Looks at a few of each list. */
+struct page *buddy_find_committed(struct zone *z, unsigned int order, unsigned int *found)
+{
+	for (int kind = NR_KINDS - 1; kind >= 0; kind--) {
+		for (unsigned int o = order; o <= MAX_ORDER; o++) {
+			struct page *page;
+			int tries = RUN_TRIES;
+
+			hlist_for_each_entry(page, &z->free_area[o].list[kind], link) {
+				if (!is_committed(page, order)) {
+					if (--tries)
+						continue;
+					break;
+				}
+				free_area_del(z, page);
+				*found = o;
+				return page;
+			}
+		}
+	}
+	return NULL;
+}
+
 /* Of a block that was found, keeps the lower half until it has the order that is wanted. */
 void buddy_expand(struct zone *z, struct page *page, unsigned int found, unsigned int order)
 {
@@ -135,7 +168,7 @@ static struct page *buddy_of_frame(struct region *r, u32 index)
 	for (unsigned int order = 0; order <= MAX_ORDER; order++) {
 		struct page *page = &r->page[index & ~((1u << order) - 1)];
 
-		if (page->type == PAGE_BUDDY && page->order >= order)
+		if (READ_ONCE(page->type) == PAGE_BUDDY && page->order >= order)
 			return page;
 	}
 	return NULL;
@@ -183,7 +216,8 @@ static u32 free_run(const struct region *r, u32 index, u32 n)
 	while (sum < n && index + sum < FRAMES_PER_REGION) {
 		const struct page *page = &r->page[index + sum];
 
-		if (page->type != PAGE_BUDDY || (page->kind == BLOCK_CLEAN && n < FRAMES_PER_HUGE))
+		if (READ_ONCE(page->type) != PAGE_BUDDY ||
+		    (page->kind == BLOCK_CLEAN && n < FRAMES_PER_HUGE))
 			break;
 		sum += 1u << page->order;
 	}

@@ -4,11 +4,15 @@
 #include <string.h>
 
 #include "base/bug.h"
+#include "base/memcheck.h"
 #include "base/options.h"
+#include "os/latency.h"
 #include "page/huge.h"
 #include "page/vmalloc.h"
 
 static const size_t BUDDY_MAX = 4 * MIB;
+
+struct large_stats large_stats;
 
 /* size <= REGION_SIZE. */
 static u32 frames_for(size_t size)
@@ -21,7 +25,7 @@ static struct page *large_page(const void *p)
 {
 	struct page *page = virt_to_page((uintptr_t)p);
 
-	if (!page || page->type != PAGE_LARGE || (uintptr_t)p % FRAME_SIZE)
+	if (!page || READ_ONCE(page->type) != PAGE_LARGE || (uintptr_t)p % FRAME_SIZE)
 		return NULL;
 	return page;
 }
@@ -40,6 +44,15 @@ static void zero_frames(struct page *page, u32 n)
 	}
 }
 
+static void *large_block(struct page *page, u32 n, bool zero, bool clean)
+{
+	WRITE_ONCE(page->type, PAGE_LARGE);
+	WRITE_ONCE(page->frames, n);
+	if (zero && !clean)
+		zero_frames(page, n);
+	return page_address(page);
+}
+
 static void *buddy_large(struct zone *z, size_t size, size_t align, bool zero)
 {
 	u32 n = frames_for(size);
@@ -48,13 +61,31 @@ static void *buddy_large(struct zone *z, size_t size, size_t align, bool zero)
 	bool clean;
 
 	page = zone_alloc(z, n, align_order, &clean);
-	if (!page)
+	return page ? large_block(page, n, zero, clean) : NULL;
+}
+
+static void *count_alloc(void *p, size_t size, bool zero)
+{
+	if (!p)
 		return NULL;
-	page->type = PAGE_LARGE;
-	page->frames = n;
-	if (zero && !clean)
-		zero_frames(page, n);
-	return page_address(page);
+	memcheck_allocated(p, size, 0, zero);
+	counter_add(large_stats.allocs, 1);
+	counter_add(large_stats.asked, size);
+	counter_add(large_stats.rounded, ALIGN(size, FRAME_SIZE));
+	return p;
+}
+
+void *large_alloc_frames(struct zone *z, size_t size, bool zero, bool atomic)
+{
+	struct page *page;
+	bool clean;
+	u32 n;
+
+	if (size > REGION_SIZE)
+		return NULL;
+	n = frames_for(size);
+	page = atomic ? zone_alloc_atomic(z, n, 0, &clean) : zone_alloc(z, n, 0, &clean);
+	return page ? count_alloc(large_block(page, n, zero, clean), size, zero) : NULL;
 }
 
 static bool huge_area(const struct zone *z, size_t size)
@@ -67,22 +98,45 @@ static bool huge_area(const struct zone *z, size_t size)
 	return (options.thp == THP_ALWAYS || heap >= options.thp_start) && huge_pays();
 }
 
-void *large_alloc(struct zone *z, size_t size, size_t align, bool zero)
+static void *alloc_anywhere(struct zone *z, size_t size, size_t align, bool zero)
 {
 	void *p = NULL;
 
-	if (size > PTRDIFF_MAX)
-		return NULL;
 	if (size <= BUDDY_MAX && align <= BUDDY_MAX)
 		p = buddy_large(z, size, align, zero);
 	if (!p)
-		p = vmalloc(size, align, zero, huge_area(z, size));
+		p = vmalloc(z->nid, size, align, zero, huge_area(z, size));
 	if (!p && size > BUDDY_MAX && size <= REGION_SIZE && align <= REGION_SIZE)
 		p = buddy_large(z, size, align, zero);
 	return p;
 }
 
-bool large_free(void *p)
+void *large_alloc_bound(struct zone *z, size_t size, bool zero)
+{
+	void *p;
+
+	if (size > PTRDIFF_MAX)
+		return NULL;
+	p = size <= BUDDY_MAX ? buddy_large(z, size, FRAME_SIZE, zero)
+			      : vmalloc_bound(z->nid, size, zero);
+	return count_alloc(p, size, zero);
+}
+
+/* The tick is everybody's: threads that count at once time one call less. */
+void *large_alloc(struct zone *z, size_t size, size_t align, bool zero)
+{
+	u64 start;
+	void *p;
+
+	if (size > PTRDIFF_MAX)
+		return NULL;
+	start = latency_sample(&large_stats.tick);
+	p = alloc_anywhere(z, size, align, zero);
+	latency_end(SLOW_LARGE_ALLOC, start);
+	return count_alloc(p, size, zero);
+}
+
+static bool free_anywhere(void *p)
 {
 	struct page *page = large_page(p);
 	u8 large = PAGE_LARGE;
@@ -93,7 +147,20 @@ bool large_free(void *p)
 	if (!__atomic_compare_exchange_n(&page->type, &large, PAGE_NONE, false, __ATOMIC_ACQ_REL,
 					 __ATOMIC_RELAXED))
 		return false;
-	zone_free(node_zone(region_of(page)->nid), page, page->frames, false);
+	zone_free(page_zone(page), page, page->frames, false);
+	return true;
+}
+
+bool large_free(void *p)
+{
+	u64 start = latency_sample(&large_stats.tick);
+
+	if (unlikely(memcheck_on))
+		memcheck_freed(p, large_size(p), 0);
+	if (!free_anywhere(p))
+		return false;
+	latency_end(SLOW_LARGE_FREE, start);
+	counter_add(large_stats.frees, 1);
 	return true;
 }
 
@@ -106,7 +173,7 @@ size_t large_size(const void *p)
 
 static void *resize_frames(struct page *page, void *p, size_t size)
 {
-	struct zone *z = node_zone(region_of(page)->nid);
+	struct zone *z = page_zone(page);
 	u32 old = page->frames, n;
 	bool clean;
 	void *q;
@@ -114,14 +181,14 @@ static void *resize_frames(struct page *page, void *p, size_t size)
 	if (size <= REGION_SIZE) {
 		n = frames_for(size);
 		if (n < old) {
-			page->frames = n;
+			WRITE_ONCE(page->frames, n);
 			zone_free(z, page + n, old - n, false);
 			return p;
 		}
 		if (n == old)
 			return p;
 		if (zone_extend(z, page + old, n - old, &clean)) {
-			page->frames = n;
+			WRITE_ONCE(page->frames, n);
 			return p;
 		}
 	}
@@ -135,7 +202,8 @@ void *large_resize(void *p, size_t size)
 {
 	struct page *page = large_page(p);
 
-	if (size > PTRDIFF_MAX)
+	/* memcheck knows of no block that grows: the caller makes another. */
+	if (size > PTRDIFF_MAX || unlikely(memcheck_on))
 		return NULL;
 	return page ? resize_frames(page, p, size) : vrealloc(p, size);
 }

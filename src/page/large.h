@@ -7,8 +7,22 @@
 
 #include "page/zone.h"
 
+/* Since the start, for reports: calls, and bytes asked for and handed out for them. */
+struct large_stats {
+	unsigned long allocs, frees, asked, rounded;
+	u32 tick; /* which calls are timed */
+};
+
+extern struct large_stats large_stats;
+
 /* At least size bytes at a multiple of align (a power of two, any); NULL: no memory. */
 void *large_alloc(struct zone *z, size_t size, size_t align, bool zero);
+
+/* The same on the zone's node, whoever touches it; aligned to a frame. */
+void *large_alloc_bound(struct zone *z, size_t size, bool zero);
+
+/* Frames of this zone or nothing; atomic: no system call, no waiting for a lock. */
+void *large_alloc_frames(struct zone *z, size_t size, bool zero, bool atomic);
 
 /* Frees the large block that starts at p; false: none does. */
 bool large_free(void *p);

@@ -7,7 +7,7 @@
 #include "base/bug.h"
 #include "os/mem.h"
 
-enum { MIN_SHIFT = 6, MAX_SHIFT = 14 };
+enum { MIN_SHIFT = 6, MAX_SHIFT = 16, ALIGN_SHIFT = 14 }; /* larger: aligned to a frame */
 
 static const size_t CHUNK_SIZE = 256 * KIB;
 
@@ -16,9 +16,9 @@ struct free_block {
 };
 
 struct lock memblock_lock;
-static struct free_block *free_blocks[MAX_SHIFT + 1];
+struct free_block *memblock_free_blocks[MAX_SHIFT + 1];
 static char *chunk, *chunk_end;
-static size_t used;
+size_t memblock_bytes;
 
 static unsigned int block_shift(size_t size)
 {
@@ -36,15 +36,16 @@ static void save_remainder(char *p, char *end)
 		struct free_block *b = (struct free_block *)p;
 
 		shift = min(shift, (unsigned int)MAX_SHIFT);
-		b->next = free_blocks[shift];
-		free_blocks[shift] = b;
+		b->next = memblock_free_blocks[shift];
+		memblock_free_blocks[shift] = b;
 		p += 1ul << shift;
 	}
 }
 
 static void *carve(unsigned int shift)
 {
-	char *p = (char *)ALIGN((uintptr_t)chunk, 1ul << shift);
+	size_t align = shift > ALIGN_SHIFT ? 4 * KIB : 1ul << shift;
+	char *p = (char *)ALIGN((uintptr_t)chunk, align);
 
 	if (!chunk || p + (1ul << shift) > chunk_end) {
 		p = os_map(CHUNK_SIZE);
@@ -54,7 +55,7 @@ static void *carve(unsigned int shift)
 			save_remainder(chunk, chunk_end);
 		chunk = p;
 		chunk_end = p + CHUNK_SIZE;
-		p = (char *)ALIGN((uintptr_t)p, 1ul << shift);
+		p = (char *)ALIGN((uintptr_t)p, align);
 	}
 	save_remainder(chunk, p);
 	chunk = p + (1ul << shift);
@@ -67,13 +68,13 @@ void *memblock_alloc(size_t size)
 	struct free_block *b;
 
 	lock(&memblock_lock, RANK_MEMBLOCK);
-	b = free_blocks[shift];
+	b = memblock_free_blocks[shift];
 	if (b)
-		free_blocks[shift] = b->next;
+		memblock_free_blocks[shift] = b->next;
 	else
 		b = carve(shift);
 	if (b)
-		used += 1ul << shift;
+		memblock_bytes += 1ul << shift;
 	unlock(&memblock_lock, RANK_MEMBLOCK);
 	return b;
 }
@@ -91,13 +92,13 @@ void memblock_free(void *p, size_t size)
 	struct free_block *b = p;
 
 	lock(&memblock_lock, RANK_MEMBLOCK);
-	b->next = free_blocks[shift];
-	free_blocks[shift] = b;
-	used -= 1ul << shift;
+	b->next = memblock_free_blocks[shift];
+	memblock_free_blocks[shift] = b;
+	memblock_bytes -= 1ul << shift;
 	unlock(&memblock_lock, RANK_MEMBLOCK);
 }
 
 size_t memblock_used(void)
 {
-	return READ_ONCE(used);
+	return READ_ONCE(memblock_bytes);
 }

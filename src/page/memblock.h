@@ -3,8 +3,8 @@
  * memblock.h - memory for the allocator's own structures (the kernel's early allocator gave the name).
  *
  * Chunks are mappings of their own, never beside user data. Blocks are powers of two from 64 bytes to
- * 16 KiB, carved once and kept on a list for each size; nothing is given back, so their sum is the
- * high-water mark of threads and sheaves.
+ * 64 KiB, carved once and kept on a list for each size; nothing is given back, so their sum is the
+ * high-water mark of threads and sheaves. A block that nobody had before reads as zero but for its first word.
  */
 #pragma once
 
@@ -13,7 +13,11 @@
 
 extern struct lock memblock_lock;
 
-/* At least size bytes, aligned to the block's size; contents undefined; NULL: no memory. */
+/* For who reads them from outside (stat/descriptor.h): what memblock_used() says; free blocks, by the power of two. */
+extern size_t memblock_bytes;
+extern struct free_block *memblock_free_blocks[];
+
+/* At least size bytes, aligned to the block's size, or to a frame; NULL: no memory. */
 void *memblock_alloc(size_t size);
 
 /* The same, zeroed. */

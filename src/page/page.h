@@ -24,8 +24,9 @@
  *	PAGE_BUDDY	head of a free block of 2^order frames	zone lock
  *	PAGE_PCP	head of a block in a thread's page set	its thread
  *	PAGE_SLAB	first frame of a slab			whoever makes or frees the slab
- *	PAGE_TAIL	a later frame of a slab			the same
+ *	PAGE_TAIL	a later frame of a slab or PAGE_ALLOC	the same
  *	PAGE_LARGE	head of a large block of `frames` frames	its owner, the caller of malloc
+ *	PAGE_ALLOC	head of a block of alloc_pages (page_alloc.h)	who holds the last reference
  *
  * Whoever takes a block out of the buddy owns its struct pages until it gives them back; the zone lock
  * in between publishes them.
@@ -35,6 +36,7 @@
 #include "base/bitops.h"
 #include "base/compiler.h"
 #include "base/list.h"
+#include "os/file.h"
 
 enum {
 	FRAME_SHIFT = 12,
@@ -56,28 +58,41 @@ enum {
 #define HUGE_PER_REGION (1u << (REGION_SHIFT - HUGE_SHIFT))
 #define NR_SECTIONS (1u << (ADDRESS_BITS - SECTION_SHIFT))
 
-enum page_type { PAGE_NONE, PAGE_BUDDY, PAGE_PCP, PAGE_SLAB, PAGE_TAIL, PAGE_LARGE };
+enum page_type { PAGE_NONE, PAGE_BUDDY, PAGE_PCP, PAGE_SLAB, PAGE_TAIL, PAGE_LARGE, PAGE_ALLOC };
 
 struct page {
 	u8 type; /* enum page_type */
-	u8 order; /* buddy, pcp */
+	union {
+		u8 order; /* buddy, pcp, alloc */
+		u8 tails; /* slab: it has several frames */
+	};
 	union {
 		u16 cache; /* slab: kmem_cache id */
 		u16 bare; /* buddy: the struct pages behind it were given back */
+		u16 given; /* a slab's first tail: frames without memory (slab/purge.c), a bit each */
 	};
 	union {
-		u32 frames; /* large */
+		u32 frames; /* large, alloc */
 		u32 head; /* tail: frames back to the slab's first */
 		u32 kind; /* buddy: enum block_kind, the list it is on */
 		u32 clean; /* pcp: reads as zero */
 		struct {
 			u16 inuse; /* slab: objects that are not in its bitmap */
 			u8 colour; /* slab: start of the first object, in the cache's colour units */
-			u8 fresh; /* slab: objects from this index on were never handed out */
+			u8 fresh : 6; /* slab: objects from this index on were never handed out */
+			u8 isolated : 1; /* slab: off its list (slab/purge.c) */
 		};
 	};
-	unsigned long map; /* slab: bitmap of free objects, its first word */
-	struct hlist_node link; /* buddy, pcp, slab: the list it is on */
+	union {
+		struct {
+			union {
+				unsigned long map; /* slab: bitmap of free objects, word 0 */
+				int refs; /* alloc: references */
+			};
+			struct hlist_node link; /* buddy, pcp, slab: the list it is on */
+		};
+		unsigned long more_map[3]; /* a slab's first tail: the bitmap, continued */
+	};
 };
 
 _Static_assert(sizeof(struct page) == 32, "struct page is 0.8 % of the heap");
@@ -92,15 +107,18 @@ enum {
  */
 struct region {
 	uintptr_t base;
+	struct zone *zone; /* of its frames, from the first on */
 	u32 frames; /* < FRAMES_PER_REGION where address space was short */
 	u32 committed; /* 2 MiB blocks that are readable and writable */
 	u32 nid;
+	struct os_file file; /* highmem: where its frames are */
 	u32 huge; /* 2 MiB blocks advised as huge pages and possibly populated */
 	u32 advised; /* 2 MiB blocks whose mapping carries the advice */
 	struct hlist_node link; /* zone->regions */
 	unsigned long dirty[FRAMES_PER_REGION / BITS_PER_LONG]; /* a frame may not read as zero */
 	struct page page[FRAMES_PER_REGION];
-	unsigned long map_ext[FRAMES_PER_REGION][MAP_WORDS - 1]; /* page->map, continued */
+	/* page->map of a slab without tails, continued */
+	unsigned long map_ext[FRAMES_PER_REGION][MAP_WORDS - 1];
 };
 
 enum { REGION_META_SIZE = 1 << 20 };
@@ -155,6 +173,11 @@ static inline u32 huge_mask(u32 index, unsigned int order)
 	return (~0u >> (32 - (1u << (order - HUGE_ORDER)))) << (index >> HUGE_ORDER);
 }
 
+static inline struct zone *page_zone(const struct page *page)
+{
+	return region_of(page)->zone;
+}
+
 static inline u32 page_index(const struct page *page)
 {
 	return (u32)(page - region_of(page)->page);
@@ -178,13 +201,16 @@ static inline struct page *virt_to_slab(uintptr_t p)
 {
 	struct page *page = virt_to_page(p);
 
-	if (page && page->type == PAGE_TAIL)
+	if (page && READ_ONCE(page->type) == PAGE_TAIL)
 		page -= page->head;
-	return page && page->type == PAGE_SLAB ? page : NULL;
+	return page && READ_ONCE(page->type) == PAGE_SLAB ? page : NULL;
 }
 
 /* Word w of a slab's bitmap of free objects. */
 static inline unsigned long *slab_map_word(struct page *slab, unsigned int w)
 {
-	return w == 0 ? &slab->map : &region_of(slab)->map_ext[page_index(slab)][w - 1];
+	if (w == 0)
+		return &slab->map;
+	return slab->tails ? &slab[1].more_map[w - 1]
+			   : &region_of(slab)->map_ext[page_index(slab)][w - 1];
 }

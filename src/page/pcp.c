@@ -5,11 +5,11 @@
 
 static void push(struct per_cpu_pages *pcp, struct page *page, unsigned int order, bool clean)
 {
-	page->type = PAGE_PCP;
-	page->order = (u8)order;
+	WRITE_ONCE(page->type, PAGE_PCP);
+	WRITE_ONCE(page->order, (u8)order);
 	page->clean = clean;
 	hlist_add_head(&page->link, &pcp->list[order]);
-	pcp->count[order]++;
+	ADD_ONCE(pcp->count[order], 1);
 }
 
 static struct page *pop(struct per_cpu_pages *pcp, unsigned int order, bool *clean)
@@ -20,8 +20,8 @@ static struct page *pop(struct per_cpu_pages *pcp, unsigned int order, bool *cle
 		return NULL;
 	VM_BUG_ON(page->type != PAGE_PCP || page->order != order);
 	hlist_del_init(&page->link);
-	pcp->count[order]--;
-	page->type = PAGE_NONE;
+	SUB_ONCE(pcp->count[order], 1);
+	WRITE_ONCE(page->type, PAGE_NONE);
 	*clean = page->clean;
 	return page;
 }
@@ -48,6 +48,11 @@ struct page *pcp_alloc(struct per_cpu_pages *pcp, struct zone *z, unsigned int o
 	return page ? page : zone_alloc(z, 1u << order, order, clean);
 }
 
+struct page *pcp_alloc_atomic(struct per_cpu_pages *pcp, unsigned int order, bool *clean)
+{
+	return pop(pcp, order, clean);
+}
+
 void pcp_free(struct per_cpu_pages *pcp, struct zone *z, struct page *page, unsigned int order,
 	      bool clean)
 {
@@ -67,6 +72,6 @@ void pcp_drain(struct per_cpu_pages *pcp)
 		bool clean;
 
 		while ((page = pop(pcp, order, &clean)))
-			zone_free(node_zone(region_of(page)->nid), page, 1u << order, clean);
+			zone_free(page_zone(page), page, 1u << order, clean);
 	}
 }

@@ -19,6 +19,10 @@ struct per_cpu_pages {
 };
 
 struct page *pcp_alloc(struct per_cpu_pages *pcp, struct zone *z, unsigned int order, bool *clean);
+
+/* A block of the set, or NULL. */
+struct page *pcp_alloc_atomic(struct per_cpu_pages *pcp, unsigned int order, bool *clean);
+
 void pcp_free(struct per_cpu_pages *pcp, struct zone *z, struct page *page, unsigned int order,
 	      bool clean);
 

@@ -2,7 +2,7 @@
 /*
  * purge.c - giving the memory of free blocks back to the system.
  *
- * madvise takes microseconds a page, so it never runs under the zone lock: a batch of blocks is isolated
+ * The system takes microseconds a page, so it is never asked runs under the zone lock: a batch of blocks is isolated
  * (taken off the free lists, nobody else can see it), given back, and freed again as clean.
  *
  * Largest blocks first: one long call costs a quarter of many short ones, and small free blocks are the
@@ -15,7 +15,7 @@
 #include "page/zone.h"
 
 enum {
-	BATCH = 128,
+	BATCH = OS_RANGES,
 	BARE_ORDER = MAX_ORDER - 3, /* 8 MiB: 64 KiB of struct pages */
 };
 
@@ -48,13 +48,17 @@ static void isolate(struct zone *z, unsigned int order, unsigned long frames, st
 	}
 }
 
-/* False: the system would not take it. The block is isolated: no lock. */
-static bool purge_block(struct page *page, unsigned int order)
+/* The blocks are isolated: no lock. */
+static void purge_blocks(unsigned int order, struct batch *b)
 {
-	return os_purge(page_address(page), FRAME_SIZE << order);
+	struct os_range range[BATCH];
+
+	for (u32 i = 0; i < b->n; i++)
+		range[i] = (struct os_range){ page_address(b->page[i]), FRAME_SIZE << order };
+	os_purge_ranges(range, b->n, b->kept);
 }
 
-/* Notes under the zone lock what purge_block did. */
+/* Notes under the zone lock what purge_blocks did. */
 static void account(struct zone *z, struct page *page, unsigned int order)
 {
 	struct region *r = region_of(page);
@@ -63,8 +67,8 @@ static void account(struct zone *z, struct page *page, unsigned int order)
 	bitmap_clear(r->dirty, index, 1u << order);
 	if (order >= HUGE_ORDER) {
 		mask = huge_mask(index, order);
-		z->nr_huge -= (unsigned long)__builtin_popcount(r->huge & mask);
-		r->huge &= ~mask;
+		SUB_ONCE(z->nr_huge, (unsigned long)__builtin_popcount(r->huge & mask));
+		WRITE_ONCE(r->huge, r->huge & ~mask);
 	}
 }
 
@@ -78,9 +82,11 @@ static bool release_region(struct zone *z, struct page *page)
 
 	if (z->nr_regions <= 1 || r->frames != FRAMES_PER_REGION || !region_put(r))
 		return false;
+	if (z->next && region_of(z->next) == r)
+		z->next = NULL;
 	hlist_del_init(&r->link);
-	z->nr_regions--;
-	z->nr_present -= FRAMES_PER_REGION;
+	SUB_ONCE(z->nr_regions, 1);
+	SUB_ONCE(z->nr_present, FRAMES_PER_REGION);
 	os_unmap(r, REGION_META_SIZE);
 	return true;
 }
@@ -91,8 +97,7 @@ static unsigned long purge_batch(struct zone *z, unsigned int order, struct batc
 	unsigned long gone = 0;
 	u32 kept = 0;
 
-	for (u32 i = 0; i < b->n; i++)
-		b->kept[i] = !purge_block(b->page[i], order);
+	purge_blocks(order, b);
 	lock(&z->lock, RANK_ZONE);
 	for (u32 i = 0; i < b->n; i++) {
 		if (b->kept[i]) {
@@ -158,24 +163,14 @@ static void release_clean_regions(struct zone *z)
 	unlock(&z->lock, RANK_ZONE);
 }
 
-/* The whole system pages in [from, end), if there are any. */
-static void purge_inside(const void *from, const void *end)
-{
-	uintptr_t first = ALIGN((uintptr_t)from, os_page_size());
-	uintptr_t last = ALIGN_DOWN((uintptr_t)end, os_page_size());
-
-	if (first < last)
-		os_purge((void *)first, last - first);
-}
-
 /* Behind a free block's head there is nothing but PAGE_NONE, which is zero. The block is isolated. */
 static void purge_metadata(struct page *page, unsigned int order)
 {
 	struct region *r = region_of(page);
 	u32 index = page_index(page), end = index + (1u << order);
 
-	purge_inside(page + 1, r->page + end);
-	purge_inside(r->map_ext[index], r->map_ext[end]);
+	os_purge_inside(page + 1, r->page + end);
+	os_purge_inside(r->map_ext[index], r->map_ext[end]);
 }
 
 /* Takes clean blocks of one order whose struct pages may hold memory. Zone lock held. */
@@ -247,6 +242,9 @@ size_t zone_decommit(struct zone *z)
 			if (r->frames != FRAMES_PER_REGION || !(r->committed & mask) ||
 			    !os_decommit(page_address(page), FRAME_SIZE << order))
 				continue;
+			/* It is another mapping now. */
+			if (unlikely(numa_many()))
+				os_bind(page_address(page), FRAME_SIZE << order, z->nid);
 			bytes += (size_t)__builtin_popcount(r->committed & mask) * HUGE_SIZE;
 			r->committed &= ~mask;
 			r->advised &= ~mask;
@@ -262,7 +260,7 @@ static u32 free_frames(const struct region *r, u32 from, u32 end)
 
 	for (u32 i = from; i < end; i++) {
 		const struct page *page = &r->page[i];
-		u32 n = page->type == PAGE_BUDDY ? 1u << page->order : 0;
+		u32 n = READ_ONCE(page->type) == PAGE_BUDDY ? 1u << page->order : 0;
 
 		sum += n;
 		i += n ? n - 1 : 0;
@@ -280,14 +278,14 @@ static bool tear_huge(struct zone *z, struct region *r, u32 h)
 
 	if (!os_hugepage(frame_address(r, h << HUGE_ORDER), HUGE_SIZE, false))
 		return false;
-	z->nr_huge--;
+	SUB_ONCE(z->nr_huge, 1);
 	r->advised &= ~bit;
-	r->huge &= ~bit;
+	WRITE_ONCE(r->huge, r->huge & ~bit);
 	for (u32 i = h << HUGE_ORDER; i < end; i++) {
 		struct page *block = &r->page[i];
-		unsigned int order = block->order;
+		unsigned int order = READ_ONCE(block->order);
 
-		if (block->type != PAGE_BUDDY)
+		if (READ_ONCE(block->type) != PAGE_BUDDY)
 			continue;
 		buddy_isolate(z, block);
 		bitmap_set(r->dirty, i, 1u << order);
@@ -313,6 +311,16 @@ u32 zone_tear(struct zone *z, u32 min_free)
 				torn += tear_huge(z, r, h);
 		}
 	}
+	unlock(&z->lock, RANK_ZONE);
+	return torn;
+}
+
+bool zone_tear_block(struct zone *z, struct region *r, u32 h)
+{
+	bool torn;
+
+	lock(&z->lock, RANK_ZONE);
+	torn = r->huge >> h & 1 && tear_huge(z, r, h);
 	unlock(&z->lock, RANK_ZONE);
 	return torn;
 }

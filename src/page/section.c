@@ -3,6 +3,7 @@
 
 #include "base/bug.h"
 #include "os/mem.h"
+#include "os/topology.h"
 
 struct mem mem;
 struct lock section_lock;
@@ -35,6 +36,8 @@ struct region *region_get(uintptr_t addr, u32 nid)
 		slot = &s->region[(addr >> REGION_SHIFT) % REGIONS_PER_SECTION];
 		r = *slot;
 		if (!r && (r = os_map_aligned(REGION_META_SIZE, REGION_META_SIZE))) {
+			if (unlikely(numa_many()))
+				os_bind(r, REGION_META_SIZE, nid);
 			r->base = ALIGN_DOWN(addr, REGION_SIZE);
 			r->nid = nid;
 			__atomic_store_n(slot, r, __ATOMIC_RELEASE);
@@ -62,8 +65,8 @@ bool region_put(struct region *r)
 	}
 	unlock(&section_lock, RANK_SECTION);
 	/* Every entry is 0 already: the purge changes what is resident, not what is read. */
-	if (r && FRAMES_PER_REGION * sizeof(*classes) % os_page_size() == 0)
-		os_purge(classes, FRAMES_PER_REGION * sizeof(*classes));
+	if (r)
+		os_purge_inside(classes, classes + FRAMES_PER_REGION);
 	return r;
 }
 
@@ -80,6 +83,23 @@ size_t section_resident(void)
 		for (u32 j = 0; j < REGIONS_PER_SECTION; j++)
 			if (s->region[j])
 				sum += os_resident_in(s->region[j], sizeof(struct region));
+	}
+	return sum;
+}
+
+/* An address is enough: the region may go away meanwhile. */
+size_t section_frames_resident(void)
+{
+	size_t sum = 0;
+
+	for (u32 i = 0; i < NR_SECTIONS; i++) {
+		struct mem_section *s = section_of((uintptr_t)i << SECTION_SHIFT);
+
+		for (u32 j = 0; s != &mem.none && j < REGIONS_PER_SECTION; j++)
+			if (READ_ONCE(s->region[j]))
+				sum += os_resident_in((void *)(((uintptr_t)i << SECTION_SHIFT) +
+							       ((uintptr_t)j << REGION_SHIFT)),
+						      REGION_SIZE);
 	}
 	return sum;
 }

@@ -27,3 +27,6 @@ bool region_put(struct region *r);
 
 /* Resident bytes of sections' and regions' metadata as the kernel counts them. Slow: for a dump. */
 size_t section_resident(void);
+
+/* Resident bytes of the regions' frames, page by page. */
+size_t section_frames_resident(void);

@@ -7,7 +7,9 @@
 #include "base/options.h"
 #include "os/mem.h"
 #include "os/thread.h"
+#include "os/topology.h"
 #include "page/huge.h"
+#include "page/limit.h"
 #include "page/memblock.h"
 #include "page/page.h"
 
@@ -39,22 +41,24 @@ static struct vm_struct *find_area(const void *addr)
 static void insert(struct vm_struct *area)
 {
 	hlist_add_head(&area->link, bucket(area->addr));
-	vm.nr_used++;
-	vm.used_bytes += area->size;
+	ADD_ONCE(vm.nr_used, 1);
+	ADD_ONCE(vm.used_bytes, area->size);
+	WRITE_ONCE(vm.used_most, max(vm.used_most, vm.used_bytes));
+	WRITE_ONCE(vm.nr_used_most, max(vm.nr_used_most, vm.nr_used));
 }
 
 static void removed(struct vm_struct *area)
 {
 	hlist_del_init(&area->link);
-	vm.nr_used--;
-	vm.used_bytes -= area->size;
+	SUB_ONCE(vm.nr_used, 1);
+	SUB_ONCE(vm.used_bytes, area->size);
 }
 
 static void uncache(struct vm_struct *area)
 {
 	hlist_del_init(&area->link);
-	vm.nr_cached--;
-	vm.cached_bytes -= area->size;
+	SUB_ONCE(vm.nr_cached, 1);
+	SUB_ONCE(vm.cached_bytes, area->size);
 }
 
 static void release(struct vm_struct *area)
@@ -87,6 +91,7 @@ static struct vm_struct *split(struct vm_struct *area, size_t size)
 	tail->dirty = area->dirty > size ? area->dirty - size : 0;
 	tail->freed_ms = area->freed_ms;
 	tail->mapping = area->mapping;
+	tail->nid = area->nid;
 	area->size = size;
 	area->dirty = min(area->dirty, size);
 	return tail;
@@ -116,11 +121,13 @@ static void merge(struct vm_struct *area)
  * A cached area to use for size bytes: the smallest that is large enough, whose rest stays, else the largest
  * that is at least half of it, which mremap grows (its pages are there already, the rest is new).
  */
-static struct vm_struct *take_cached(size_t size)
+static struct vm_struct *take_cached(u32 nid, size_t size)
 {
 	struct vm_struct *area, *fit = NULL, *smaller = NULL, *rest;
 
 	hlist_for_each_entry(area, &vm.cache, link) {
+		if (area->nid != nid)
+			continue;
 		if (area->size >= size) {
 			if (!fit || area->size < fit->size)
 				fit = area;
@@ -135,19 +142,19 @@ static struct vm_struct *take_cached(size_t size)
 	rest = fit->size > size ? split(fit, size) : NULL;
 	if (rest) {
 		hlist_add_before(&rest->link, &fit->link);
-		vm.nr_cached++;
+		ADD_ONCE(vm.nr_cached, 1);
 	}
 	uncache(fit);
 	return fit;
 }
 
-static struct vm_struct *from_cache(size_t size)
+static struct vm_struct *from_cache(u32 nid, size_t size)
 {
 	struct vm_struct *area;
 	void *p;
 
 	lock(&vm.lock, RANK_VMALLOC);
-	area = take_cached(size);
+	area = take_cached(nid, size);
 	unlock(&vm.lock, RANK_VMALLOC);
 	if (!area || area->size >= size)
 		return area;
@@ -160,7 +167,7 @@ static struct vm_struct *from_cache(size_t size)
 	return area;
 }
 
-static struct vm_struct *new_area(size_t size, size_t align, bool huge)
+static struct vm_struct *new_area(u32 nid, size_t size, size_t align, bool huge)
 {
 	struct vm_struct *area = memblock_alloc(sizeof(*area));
 	void *p;
@@ -178,6 +185,7 @@ static struct vm_struct *new_area(size_t size, size_t align, bool huge)
 		huge_touch(p);
 	set_mapping(area, p, size);
 	area->dirty = 0;
+	area->nid = nid;
 	return area;
 }
 
@@ -187,7 +195,7 @@ static void *publish(struct vm_struct *area)
 
 	lock(&vm.lock, RANK_VMALLOC);
 	insert(area);
-	vm.taken_bytes += area->size;
+	ADD_ONCE(vm.taken_bytes, area->size);
 	unlock(&vm.lock, RANK_VMALLOC);
 	return p;
 }
@@ -202,20 +210,37 @@ static bool round_to_pages(size_t *size)
 	return true;
 }
 
-void *vmalloc(size_t size, size_t align, bool zero, bool huge)
+void *vmalloc(u32 nid, size_t size, size_t align, bool zero, bool huge)
 {
 	struct vm_struct *area = NULL;
 
-	if (!round_to_pages(&size))
+	if (!round_to_pages(&size) || !limit_permits(size))
 		return NULL;
 	if (align <= os_page_size())
-		area = from_cache(size);
+		area = from_cache(nid, size);
 	if (!area)
-		area = new_area(size, align, huge);
+		area = new_area(nid, size, align, huge);
 	if (!area)
 		return NULL;
 	if (zero)
 		memset(area->addr, 0, min(area->dirty, size));
+	area->dirty = area->size;
+	return publish(area);
+}
+
+/* A new area: what lies in a cached one was placed before. */
+void *vmalloc_bound(u32 nid, size_t size, bool zero)
+{
+	struct vm_struct *area;
+
+	if (!numa_many())
+		return vmalloc(nid, size, os_page_size(), zero, false);
+	if (!round_to_pages(&size) || !limit_permits(size))
+		return NULL;
+	area = new_area(nid, size, os_page_size(), false);
+	if (!area)
+		return NULL;
+	os_bind(area->addr, area->size, nid);
 	area->dirty = area->size;
 	return publish(area);
 }
@@ -236,8 +261,8 @@ bool vfree(void *p)
 		merge(area);
 		area->freed_ms = os_now_ms();
 		hlist_add_head(&area->link, &vm.cache);
-		vm.nr_cached++;
-		vm.cached_bytes += area->size;
+		ADD_ONCE(vm.nr_cached, 1);
+		ADD_ONCE(vm.cached_bytes, area->size);
 	}
 	unlock(&vm.lock, RANK_VMALLOC);
 	if (area && !keep)
@@ -281,8 +306,10 @@ void *vrealloc(void *p, size_t new_size)
 	/* Growth by steps gets an eighth to spare: address space, until it is touched. */
 	roomy = new_size > area->size ? new_size + new_size / 8 : new_size;
 	roomy = ALIGN(roomy, os_page_size());
-	q = os_remap(area->addr, area->size, roomy);
-	if (!q && roomy > new_size)
+	q = NULL;
+	if (new_size <= area->size || limit_permits(new_size - area->size))
+		q = os_remap(area->addr, area->size, roomy);
+	if (!q && roomy > new_size && limit_permits(new_size - area->size))
 		q = os_remap(area->addr, area->size, roomy = new_size);
 	if (q) {
 		set_mapping(area, q, roomy);
@@ -298,7 +325,7 @@ void *vmalloc_from(void *src, size_t size, size_t new_size)
 	void *p;
 
 	if (((uintptr_t)src | size) & (os_page_size() - 1) || !round_to_pages(&new_size) ||
-	    READ_ONCE(vm.nr_used) >= MAX_MOVED)
+	    !limit_permits(new_size) || READ_ONCE(vm.nr_used) >= MAX_MOVED)
 		return NULL;
 	area = memblock_alloc(sizeof(*area));
 	if (!area)
@@ -310,6 +337,7 @@ void *vmalloc_from(void *src, size_t size, size_t new_size)
 	}
 	set_mapping(area, p, new_size);
 	area->dirty = new_size;
+	area->nid = region_at((uintptr_t)src) ? region_at((uintptr_t)src)->nid : 0;
 	return publish(area);
 }
 
@@ -369,7 +397,7 @@ static struct vm_struct *take_oldest(size_t target, u64 before_ms)
 		uncache(area);
 		return area;
 	}
-	vm.cached_bytes -= tail->size;
+	SUB_ONCE(vm.cached_bytes, tail->size);
 	return tail;
 }
 
@@ -389,4 +417,43 @@ size_t vm_purge(size_t target, u64 before_ms)
 		release(area);
 	}
 	return gone;
+}
+
+enum { LOOK = 32 };
+
+/* Up to LOOK areas of a list from the nth on, copied under the lock and looked at without. */
+static u32 look_at(const struct hlist_head *list, u32 nth, size_t *sum)
+{
+	struct span {
+		char *addr;
+		size_t size;
+	} span[LOOK];
+	struct vm_struct *area;
+	u32 i = 0, n = 0;
+
+	if (!lock_peek(&vm.lock))
+		return 0;
+	hlist_for_each_entry(area, list, link)
+		if (i++ >= nth && n < LOOK)
+			span[n++] = (struct span){ area->addr, area->size };
+	unlock_peek(&vm.lock);
+	for (i = 0; i < n; i++)
+		*sum += os_resident_in(span[i].addr, span[i].size);
+	return n;
+}
+
+size_t vm_resident(void)
+{
+	size_t sum = 0;
+	u32 n;
+
+	for (u32 row = 0; row <= VM_HASH_SIZE; row++) {
+		const struct hlist_head *list = row < VM_HASH_SIZE ? &vm.table[row] : &vm.cache;
+
+		if (!READ_ONCE(list->first))
+			continue;
+		for (u32 nth = 0; (n = look_at(list, nth, &sum)); nth += n)
+			;
+	}
+	return sum;
 }

@@ -26,6 +26,7 @@ struct vm_struct {
 	size_t size; /* bytes mapped, a multiple of the system page */
 	size_t dirty; /* bytes from addr on that may not read as zero */
 	u64 freed_ms; /* cached: since when */
+	u32 nid; /* the node of who asked for it: cached, it serves that node's threads */
 	u64 mapping; /* the same in all parts of what the system mapped at once */
 };
 
@@ -34,14 +35,22 @@ struct vm {
 	u32 nr_used, nr_cached;
 	size_t used_bytes, cached_bytes;
 	unsigned long taken_bytes; /* handed out, ever */
+	size_t used_most; /* the most used_bytes there were */
+	u32 nr_used_most;
 	struct hlist_head cache; /* the last freed first */
 	struct hlist_head table[VM_HASH_SIZE];
 };
 
 extern struct vm vm;
 
-/* At least size bytes at a multiple of align; zero: all bytes 0. huge: ask for huge pages. */
-void *vmalloc(size_t size, size_t align, bool zero, bool huge);
+/*
+ * At least size bytes at a multiple of align, for a thread of node nid; zero: all bytes 0. huge: ask for huge pages.
+ * The memory lies where it is touched first: a large array is often filled by the threads that will use it.
+ */
+void *vmalloc(u32 nid, size_t size, size_t align, bool zero, bool huge);
+
+/* The same on node nid, whoever touches it. */
+void *vmalloc_bound(u32 nid, size_t size, bool zero);
 
 /* Frees the area that starts at p; false: no area does. */
 bool vfree(void *p);
@@ -66,3 +75,6 @@ bool vm_cached(const void *p);
  * one the end, by units of 2 MiB.
  */
 size_t vm_purge(size_t target, u64 before_ms);
+
+/* What areas in use and cached ones have resident; about; without those that cannot be looked at soon (lock_peek). */
+size_t vm_resident(void);

@@ -5,11 +5,58 @@
 #include "base/options.h"
 #include "os/mem.h"
 #include "page/huge.h"
+#include "page/limit.h"
 #include "page/section.h"
 
-struct zone zones[MAX_NUMNODES];
+struct zone zones[1], low_zones[ZONE_NORMAL];
 
-static const size_t MIN_PIECE = 256 * KIB;
+/* What is in pieces stays as it is. */
+static void bind_regions(struct zone *z)
+{
+	struct region *r;
+
+	lock(&z->lock, RANK_ZONE);
+	hlist_for_each_entry(r, &z->regions, link)
+		if (r->frames == FRAMES_PER_REGION)
+			os_bind((void *)r->base, REGION_SIZE, z->nid);
+	unlock(&z->lock, RANK_ZONE);
+}
+
+bool zones_divide(const struct numa *n, bool bind)
+{
+	size_t size = ALIGN(sizeof(struct zone), os_page_size());
+
+	for (u32 i = 1; i < n->nr; i++) {
+		u32 nid = n->nid[i];
+		struct zone *z = node_zones[nid] ? node_zones[nid] : os_map(size);
+
+		if (!z)
+			return false;
+		os_bind(z, size, nid);
+		z->nid = nid;
+		node_zones[nid] = z;
+	}
+	if (bind && n->near[0] == 0)
+		bind_regions(&zones[0]);
+	return true;
+}
+
+/* Low addresses are not divided among the nodes, and there is nothing to bind where there is one. */
+static void bind_to_node(const struct zone *z, void *p, size_t size)
+{
+	if (unlikely(numa_many()) && !z->limit)
+		os_bind(p, size, z->nid);
+}
+
+struct zone *low_zone(enum zone_type type)
+{
+	struct zone *z = &low_zones[type];
+
+	z->limit = type == ZONE_DMA ? LIMIT_DMA : LIMIT_DMA32;
+	return z;
+}
+
+static const size_t MIN_PIECE = 256 * KIB, LOW_PIECE = 64 * KIB;
 
 enum { RUN_ORDERS = 3 };
 
@@ -17,13 +64,14 @@ enum { RUN_ORDERS = 3 };
 static void add_frames(struct zone *z, struct region *r, u32 first, u32 n, bool committed)
 {
 	if (!r->frames) {
+		r->zone = z;
 		hlist_add_head(&r->link, &z->regions);
-		z->nr_regions++;
+		ADD_ONCE(z->nr_regions, 1);
 	}
 	r->frames += n;
 	if (committed)
 		r->committed = ~0u;
-	z->nr_present += n;
+	ADD_ONCE(z->nr_present, n);
 	buddy_free_range(z, r, first, n, false);
 }
 
@@ -39,6 +87,7 @@ static bool add_region(struct zone *z)
 		os_unmap(p, REGION_SIZE);
 		return false;
 	}
+	bind_to_node(z, p, REGION_SIZE);
 	add_frames(z, r, 0, FRAMES_PER_REGION, false);
 	return true;
 }
@@ -49,7 +98,7 @@ static bool add_mapping(struct zone *z, uintptr_t start, uintptr_t end)
 	for (uintptr_t p = start, next; p < end; p = next) {
 		struct region *r = region_get(p, z->nid);
 
-		if (!r || r->nid != z->nid) {
+		if (!r || (r->zone && r->zone != z)) {
 			os_unmap((void *)p, end - p);
 			return p != start;
 		}
@@ -69,10 +118,41 @@ static bool add_pieces(struct zone *z, size_t wanted)
 	for (size_t size = REGION_SIZE / 2; size >= max(2 * wanted, MIN_PIECE); size /= 2) {
 		uintptr_t p = (uintptr_t)os_map(size);
 
-		if (p && add_mapping(z, p, p + size))
+		if (!p)
+			continue;
+		bind_to_node(z, (void *)p, size);
+		if (add_mapping(z, p, p + size))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Address space below the zone's limit, in pieces where nobody else is: from the limit downwards, which programs
+ * are placed and grow away from. Not in the first 64 MiB where there is more: those are ZONE_DMA's.
+ */
+static bool add_low(struct zone *z, size_t wanted)
+{
+	uintptr_t limit = 1ul << z->limit;
+	uintptr_t lowest = z->limit == LIMIT_DMA ? os_page_size() : REGION_SIZE;
+	size_t most = z->limit == LIMIT_DMA ? MIB : 4 * MIB;
+
+	for (size_t size = max(wanted, most); size >= max(wanted, LOW_PIECE); size /= 2) {
+		for (uintptr_t p = ALIGN_DOWN(limit - size, size); p >= lowest; p -= size)
+			if (os_map_at((void *)p, size) && add_mapping(z, p, p + size))
+				return true;
+		if (size == wanted)
+			break;
+	}
+	return false;
+}
+
+/* A block of this order and more can be had then. */
+static bool enlarge(struct zone *z, unsigned int order)
+{
+	size_t wanted = FRAME_SIZE << order;
+
+	return z->limit ? add_low(z, wanted) : add_region(z) || add_pieces(z, wanted);
 }
 
 /* A heap that has grown past thp_start takes its new 2 MiB blocks as huge pages; a small one never. */
@@ -136,11 +216,17 @@ static bool ask_huge(struct zone *z, struct region *r, u32 index, u32 n, bool wa
 				break;
 			r->advised |= bit;
 		}
-		r->huge |= bit;
-		z->nr_huge++;
+		WRITE_ONCE(r->huge, r->huge | bit);
+		ADD_ONCE(z->nr_huge, 1);
 		asked |= h == first;
 	}
 	return asked;
+}
+
+static void count_taken(struct zone *z, u32 n)
+{
+	ADD_ONCE(z->nr_taken, n);
+	WRITE_ONCE(z->nr_used_most, max(z->nr_used_most, z->nr_present - z->nr_free));
 }
 
 /* A block that left the buddy. */
@@ -148,6 +234,7 @@ struct taken {
 	struct page *page; /* NULL: none */
 	bool clean; /* every byte reads as zero */
 	bool touch; /* a huge page from its first touch on, which is now (huge_touch) */
+	bool fresh; /* memory that was never used: with several nodes it is looked where it lies */
 };
 
 /*
@@ -173,7 +260,7 @@ static struct taken take_range(struct zone *z, struct region *r, u32 index, u32 
 		buddy_free_range(z, r, index, n, bitmap_any(r->dirty, index, n));
 		return t;
 	}
-	z->nr_taken += n;
+	count_taken(z, n);
 	t.page = &r->page[index];
 	t.clean = !bitmap_any(r->dirty, index, n);
 	return t;
@@ -196,34 +283,76 @@ static struct taken take_run(struct zone *z, u32 n, unsigned int order)
 		    : (struct taken){ .page = NULL };
 }
 
+/* Is there a block, or a larger one, that holds memory? */
+static bool holds_block(const struct zone *z, unsigned int order)
+{
+	for (; order <= MAX_ORDER; order++)
+		if (z->free_area[order].list[BLOCK_HUGE].first ||
+		    z->free_area[order].list[BLOCK_DIRTY].first)
+			return true;
+	return false;
+}
+
+/*
+ * Blocks of 5 frames, cut from 8 each, leave 3 behind that may serve nobody. So a number of frames that is no power
+ * of two is taken right behind the last such, as long as that is in the same 2 MiB and no memory lies idle
+ * meanwhile. Zone lock held.
+ */
+static struct taken take_next(struct zone *z, u32 n, unsigned int order)
+{
+	struct taken none = { .page = NULL };
+	struct region *r;
+	u32 index;
+
+	if (!z->next)
+		return none;
+	r = region_of(z->next);
+	index = page_index(z->next);
+	if (index >> HUGE_ORDER != (index + n - 1) >> HUGE_ORDER)
+		return none;
+	if (!(r->huge >> (index >> HUGE_ORDER) & 1) && holds_block(z, order))
+		return none;
+	return take_range(z, r, index, n);
+}
+
+/* The first n frames of a block of order `found` that left its list; t.touch is known. Zone lock held. */
+static struct taken carve(struct zone *z, struct page *page, unsigned int found, unsigned int order,
+			  u32 n, struct taken t)
+{
+	struct region *r = region_of(page);
+	bool dirty = page->kind == BLOCK_DIRTY;
+	u32 index = page_index(page);
+	bool fresh = found >= HUGE_ORDER && !dirty;
+
+	buddy_expand(z, page, found, order);
+	if (unlikely(!commit(z, r, index, n))) {
+		buddy_free_range(z, r, index, 1u << order, dirty);
+		return (struct taken){ .page = NULL };
+	}
+	if (n < 1u << order)
+		buddy_free_range(z, r, index + n, (1u << order) - n, dirty);
+	count_taken(z, n);
+	t.page = page;
+	t.clean = !bitmap_any(r->dirty, index, n);
+	t.fresh = fresh;
+	return t;
+}
+
 /* One block out of the buddy, committed; zone lock held. */
 static struct taken take_block(struct zone *z, u32 n, unsigned int order)
 {
-	bool wanted = huge_wanted(z), dirty;
+	bool wanted = huge_wanted(z);
 	struct taken t = { .page = NULL };
 	unsigned int found;
 	struct page *page = buddy_find(z, order, &found);
 	struct region *r;
-	u32 index;
 
 	if (!page)
 		return t;
 	r = region_of(page);
-	index = page_index(page);
-	dirty = page->kind == BLOCK_DIRTY;
 	if (found >= HUGE_ORDER && r->frames == FRAMES_PER_REGION)
-		t.touch = ask_huge(z, r, index, n, wanted);
-	buddy_expand(z, page, found, order);
-	if (unlikely(!commit(z, r, index, n))) {
-		buddy_free_range(z, r, index, 1u << order, dirty);
-		return t;
-	}
-	if (n < 1u << order)
-		buddy_free_range(z, r, index + n, (1u << order) - n, dirty);
-	z->nr_taken += n;
-	t.page = page;
-	t.clean = !bitmap_any(r->dirty, index, n);
-	return t;
+		t.touch = ask_huge(z, r, page_index(page), n, wanted);
+	return carve(z, page, found, order, n, t);
 }
 
 /* Was it for want of frames, or of memory to commit them, that take_block failed? */
@@ -235,23 +364,66 @@ static bool has_block(const struct zone *z, unsigned int order)
 	return false;
 }
 
+/*
+ * A full node's memory comes from the next one. To know how much, the first frame of every 2 MiB is asked for its node.
+ * It is written to before, as it is about to be: one that is only read is the system's page of zeros, on any node.
+ */
+static void look_where(struct zone *z, struct taken t)
+{
+	int node;
+
+	if (likely(!t.page || !t.fresh || !numa_many()) || z->limit)
+		return;
+	os_touch(page_address(t.page));
+	node = os_node_of(page_address(t.page));
+	if (node < 0 || (u32)node == z->nid)
+		return;
+	counter_add(z->nr_fallback, FRAMES_PER_HUGE);
+	counter_add(z->numa[NUMA_FOREIGN], FRAMES_PER_HUGE);
+	if (numa_has_memory((u32)node))
+		counter_add(node_zone((u32)node)->numa[NUMA_MISS], FRAMES_PER_HUGE);
+}
+
 struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *clean)
 {
 	unsigned int order = max(order_base_2(n), align_order);
-	struct taken t;
+	bool odd = !align_order && !is_power_of_2(n);
+	struct taken t = { .page = NULL };
 
-	if (order > MAX_ORDER)
+	if (order > MAX_ORDER || !limit_permits((size_t)n << FRAME_SHIFT))
 		return NULL;
 	lock(&z->lock, RANK_ZONE);
-	t = align_order ? (struct taken){ .page = NULL } : take_run(z, n, order);
+	if (odd)
+		t = take_next(z, n, order);
+	if (!t.page && !align_order)
+		t = take_run(z, n, order);
 	if (!t.page)
 		t = take_block(z, n, order);
-	if (unlikely(!t.page) && !has_block(z, order) &&
-	    (add_region(z) || add_pieces(z, (size_t)FRAME_SIZE << order)))
+	if (unlikely(!t.page) && !has_block(z, order) && enlarge(z, order))
 		t = take_block(z, n, order);
+	if (odd && t.page)
+		z->next = page_index(t.page) + n < FRAMES_PER_REGION ? t.page + n : NULL;
 	unlock(&z->lock, RANK_ZONE);
 	if (unlikely(t.page && t.touch))
 		huge_touch(page_address(t.page));
+	look_where(z, t);
+	*clean = t.clean;
+	return t.page;
+}
+
+struct page *zone_alloc_atomic(struct zone *z, u32 n, unsigned int align_order, bool *clean)
+{
+	unsigned int order = max(order_base_2(n), align_order), found;
+	struct taken t = { .page = NULL };
+	struct page *page;
+
+	if (order > MAX_ORDER || !limit_permits((size_t)n << FRAME_SHIFT) ||
+	    !lock_try(&z->lock, RANK_ZONE))
+		return NULL;
+	page = buddy_find_committed(z, order, &found);
+	if (page)
+		t = carve(z, page, found, order, n, t);
+	unlock(&z->lock, RANK_ZONE);
 	*clean = t.clean;
 	return t.page;
 }
@@ -259,8 +431,11 @@ struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *c
 u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **pages, bool *clean)
 {
 	struct page *touch = NULL;
+	struct taken fresh = { .page = NULL };
 	u32 got = 0;
 
+	if (!limit_permits((size_t)want << (order + FRAME_SHIFT)))
+		return 0;
 	lock(&z->lock, RANK_ZONE);
 	while (got < want) {
 		struct taken t = take_run(z, 1u << order, order);
@@ -271,12 +446,15 @@ u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **
 			break;
 		if (t.touch)
 			touch = t.page;
+		if (t.fresh)
+			fresh = t;
 		pages[got] = t.page;
 		clean[got++] = t.clean;
 	}
 	unlock(&z->lock, RANK_ZONE);
 	if (unlikely(touch))
 		huge_touch(page_address(touch));
+	look_where(z, fresh);
 	return got;
 }
 
@@ -286,7 +464,10 @@ void zone_free(struct zone *z, struct page *page, u32 n, bool clean)
 	u32 index = page_index(page);
 
 	lock(&z->lock, RANK_ZONE);
-	page->type = PAGE_NONE;
+	WRITE_ONCE(page->type, PAGE_NONE);
+	/* What was taken last is taken next: it is still in the processor's caches. */
+	if (page + n == z->next)
+		z->next = page;
 	if (clean)
 		bitmap_clear(r->dirty, index, n);
 	else
@@ -299,9 +480,26 @@ bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean)
 {
 	struct taken t;
 
+	*clean = false;
+	if (!limit_permits((size_t)n << FRAME_SHIFT))
+		return false;
 	lock(&z->lock, RANK_ZONE);
 	t = take_range(z, region_of(end - 1), page_index(end - 1) + 1, n);
 	unlock(&z->lock, RANK_ZONE);
 	*clean = t.clean;
 	return t.page;
+}
+
+size_t zone_uncommitted(struct zone *z)
+{
+	struct region *r;
+	size_t bytes = 0;
+
+	if (!lock_peek(&z->lock))
+		return ~0ul;
+	hlist_for_each_entry(r, &z->regions, link)
+		if (r->frames == FRAMES_PER_REGION)
+			bytes += (size_t)__builtin_popcount(~r->committed) * HUGE_SIZE;
+	unlock_peek(&z->lock);
+	return bytes;
 }

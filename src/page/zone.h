@@ -18,6 +18,10 @@
  * A region's frames are committed (made writable) by blocks of 2 MiB as they are needed, so that a process
  * without overcommit is charged for what it uses, nearly.
  *
+ * Each node with memory has a normal zone. Its regions, their metadata and the zone itself are bound to the node once there
+ * are several (os_bind), before anything of them is touched. The zones below a limit are node 0's alone: addresses that low are
+ * too few to be divided.
+ *
  * Lock: zone->lock guards all of it, and the struct pages and dirty bits of free frames. It is held
  * for mmap and mprotect of a new region (once for 64 MiB), never for giving memory back.
  */
@@ -26,6 +30,7 @@
 #include "base/lock.h"
 #include "os/topology.h"
 #include "page/page.h"
+#include "slabmalloc/gfp_types.h"
 
 enum block_kind {
 	BLOCK_CLEAN, /* holds no memory */
@@ -39,9 +44,24 @@ struct free_area {
 	unsigned long nr;
 };
 
+/* What became of requests, as numastat tells it. Of frames in a zone, of objects in a cache. */
+enum numa_event {
+	NUMA_HIT, /* from here, as intended */
+	NUMA_MISS, /* from here, intended to be another node's */
+	NUMA_FOREIGN, /* intended to be from here, and are another node's */
+	NUMA_INTERLEAVE_HIT, /* from here, as the policy of interleaving intended */
+	NUMA_LOCAL, /* from here, for a thread that runs here */
+	NUMA_OTHER, /* from here, for a thread that runs on another node */
+	NR_NUMA_EVENTS
+};
+
+/* Below which address all frames of a zone lie, as a power of two. Zones begin as all zero. */
+enum zone_limit { LIMIT_NONE, LIMIT_DMA = 24, LIMIT_DMA32 = 32, LIMIT_HIGHMEM = 63 };
+
 struct zone {
 	struct lock lock;
 	u32 nid;
+	enum zone_limit limit;
 	u32 nr_regions;
 	struct free_area free_area[MAX_ORDER + 1];
 	struct hlist_head regions;
@@ -50,23 +70,77 @@ struct zone {
 	unsigned long nr_dirty;
 	unsigned long nr_huge_free; /* frames of BLOCK_HUGE blocks */
 	unsigned long nr_taken; /* frames handed out, ever */
+	unsigned long nr_used_most; /* the most frames in use at once */
+	struct page *next; /* behind the last odd number of frames taken (take_next), or NULL */
 	unsigned long nr_huge; /* 2 MiB blocks asked for as huge pages, now */
+	/* With several nodes: what became of requests, and frames that the system took from elsewhere, as sampled. */
+	unsigned long numa[NR_NUMA_EVENTS], nr_fallback;
 } __aligned(64);
 
-extern struct zone zones[MAX_NUMNODES];
+/* The normal zone, which malloc uses, of node 0; those of the others, by number; and those below a limit. */
+extern struct zone zones[1], *node_zones[MAX_NUMNODES], low_zones[ZONE_NORMAL];
 
+enum { NR_ZONES = 1 + ZONE_NORMAL }; /* of node 0 */
+
+/* Of a node in the list of nodes. */
 static inline struct zone *node_zone(u32 nid)
 {
-	return &zones[nid];
+	return likely(!nid) ? &zones[0] : node_zones[nid];
 }
+
+/* Makes the zones of all nodes but node 0, and binds what node 0 has so far if `bind`; false: no memory. */
+bool zones_divide(const struct numa *n, bool bind);
+
+/* ZONE_DMA or ZONE_DMA32. */
+struct zone *low_zone(enum zone_type type);
+
+/* The zone of a type; ZONE_HIGHMEM's frames are no struct zone's (page/highmem.h). */
+static inline struct zone *zone_of(u32 nid, enum zone_type type)
+{
+	return unlikely(type < ZONE_NORMAL) ? low_zone(type) : node_zone(nid);
+}
+
+static inline struct zone *nth_zone(u32 i)
+{
+	u32 nodes = numa_nodes();
+
+	if (i < nodes)
+		return node_zone(numa.nid[i]);
+	return i - nodes < ZONE_NORMAL ? &low_zones[i - nodes] : NULL;
+}
+
+static inline enum zone_type zone_type_of(const struct zone *z)
+{
+	switch (z->limit) {
+	case LIMIT_DMA:
+		return ZONE_DMA;
+	case LIMIT_DMA32:
+		return ZONE_DMA32;
+	case LIMIT_HIGHMEM:
+		return ZONE_HIGHMEM;
+	default:
+		return ZONE_NORMAL;
+	}
+}
+
+static inline const char *zone_name(const struct zone *z)
+{
+	static const char *const names[] = { "DMA", "DMA32", "Normal", "HighMem" };
+
+	return names[zone_type_of(z)];
+}
+
+/* Every zone of every node, the normal ones first. */
+#define for_each_zone(z) for (u32 zone_i = 0; ((z) = nth_zone(zone_i)); zone_i++)
 
 /* Frames in use on all nodes, about: the size of the heap, areas apart. */
 static inline unsigned long zones_used(void)
 {
 	unsigned long frames = 0;
+	struct zone *z;
 
-	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
-		frames += READ_ONCE(zones[nid].nr_present) - READ_ONCE(zones[nid].nr_free);
+	for_each_zone(z)
+		frames += READ_ONCE(z->nr_present) - READ_ONCE(z->nr_free);
 	return frames;
 }
 
@@ -78,6 +152,9 @@ struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *c
 
 /* Up to `want` blocks of 2^order frames under one lock, from what the zone has; returns how many. */
 u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **pages, bool *clean);
+
+/* The same from committed memory at hand, or NULL: no system call, no waiting for the lock. */
+struct page *zone_alloc_atomic(struct zone *z, u32 n, unsigned int align_order, bool *clean);
 
 /* Frees n frames. clean: they read as zero. */
 void zone_free(struct zone *z, struct page *page, u32 n, bool clean);
@@ -97,14 +174,21 @@ unsigned long zone_purge(struct zone *z, unsigned long target);
  */
 size_t zone_decommit(struct zone *z);
 
+/* Bytes of regions that are neither readable nor writable; ~0: the lock cannot be had soon (lock_peek). */
+size_t zone_uncommitted(struct zone *z);
+
 /*
  * Ends huge pages of which at least min_free frames are free: those become dirty blocks, to be purged.
  * Returns how many huge pages.
  */
 u32 zone_tear(struct zone *z, u32 min_free);
 
+/* Ends the huge page in block h of 2 MiB, if there is one. False: it stays. */
+bool zone_tear_block(struct zone *z, struct region *r, u32 h);
+
 /* The buddy alone (page/buddy.c), under the zone lock. */
 struct page *buddy_find(struct zone *z, unsigned int order, unsigned int *found);
+struct page *buddy_find_committed(struct zone *z, unsigned int order, unsigned int *found);
 void buddy_expand(struct zone *z, struct page *page, unsigned int found, unsigned int order);
 struct page *buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order,
 			bool dirty);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "sheaf/barn.h"
 
+#include "os/mem.h"
+
 struct barn barns[NR_CACHES];
 
 static size_t bytes_held;
@@ -13,14 +15,30 @@ static size_t bytes_allowed(void)
 	return READ_ONCE(nr_threads) > 1 ? 4 * MIB + heap / 16 : 512 * KIB + heap / 32;
 }
 
+bool barns_divide(const struct numa *n)
+{
+	size_t size = ALIGN(NR_CACHES * sizeof(struct barn), os_page_size());
+
+	for (u32 i = 1; i < n->nr; i++) {
+		u32 nid = n->nid[i];
+
+		if (!node_barns[nid])
+			node_barns[nid] = os_map(size);
+		if (!node_barns[nid])
+			return false;
+		os_bind(node_barns[nid], size, nid);
+	}
+	return true;
+}
+
 static size_t sheaf_size(u32 id, const struct slab_sheaf *sheaf)
 {
 	return (size_t)sheaf->size * cache_of(id)->size;
 }
 
-struct slab_sheaf *barn_get(u32 id)
+struct slab_sheaf *barn_get(u32 id, u32 nid)
 {
-	struct barn *b = &barns[id];
+	struct barn *b = barn_of(id, nid);
 	struct slab_sheaf *sheaf;
 
 	if (!READ_ONCE(b->nr))
@@ -31,6 +49,8 @@ struct slab_sheaf *barn_get(u32 id)
 	if (sheaf) {
 		b->full = sheaf->next;
 		WRITE_ONCE(b->nr, b->nr - 1);
+		WRITE_ONCE(b->objects, b->objects - sheaf->size);
+		ADD_ONCE(b->gets, 1);
 	}
 	unlock(&b->lock, RANK_BARN);
 	if (sheaf)
@@ -38,9 +58,9 @@ struct slab_sheaf *barn_get(u32 id)
 	return sheaf;
 }
 
-bool barn_put(u32 id, struct slab_sheaf *sheaf)
+bool barn_put(u32 id, u32 nid, struct slab_sheaf *sheaf)
 {
-	struct barn *b = &barns[id];
+	struct barn *b = barn_of(id, nid);
 	u32 bytes = READ_ONCE(nr_threads) > 1 ? BARN_BYTES : BARN_BYTES_ALONE;
 	u32 room = bytes / (cache_of(id)->size * sheaf->capacity);
 	bool put;
@@ -56,6 +76,8 @@ bool barn_put(u32 id, struct slab_sheaf *sheaf)
 		sheaf->next = b->full;
 		b->full = sheaf;
 		WRITE_ONCE(b->nr, b->nr + 1);
+		WRITE_ONCE(b->objects, b->objects + sheaf->size);
+		ADD_ONCE(b->puts, 1);
 	}
 	unlock(&b->lock, RANK_BARN);
 	if (!put)
@@ -63,19 +85,33 @@ bool barn_put(u32 id, struct slab_sheaf *sheaf)
 	return put;
 }
 
-void barn_drain(u32 id, struct page_source src)
+bool barn_filled(u32 id)
+{
+	for_each_node(nid)
+		if (READ_ONCE(barn_of(id, nid)->nr))
+			return true;
+	return false;
+}
+
+static void drain(u32 id, u32 nid, struct page_source src)
 {
 	struct slab_sheaf *sheaf;
 
-	while ((sheaf = barn_get(id))) {
+	while ((sheaf = barn_get(id, nid))) {
 		slab_free_batch(id, src, sheaf->objects, sheaf->size);
 		sheaf_delete(sheaf);
 	}
 }
 
-void barn_age(u32 id, struct page_source src)
+void barn_drain(u32 id, struct page_source src)
 {
-	struct barn *b = &barns[id];
+	for_each_node(nid)
+		drain(id, nid, src);
+}
+
+static void age(u32 id, u32 nid, struct page_source src)
+{
+	struct barn *b = barn_of(id, nid);
 	bool idle;
 
 	if (!READ_ONCE(b->nr))
@@ -85,33 +121,47 @@ void barn_age(u32 id, struct page_source src)
 	b->idle = true;
 	unlock(&b->lock, RANK_BARN);
 	if (idle)
-		barn_drain(id, src);
+		drain(id, nid, src);
+}
+
+void barn_age(u32 id, struct page_source src)
+{
+	for_each_node(nid)
+		age(id, nid, src);
 }
 
 /* One sheaf at a time is out of the barn meanwhile: a report must not be made under its lock. */
-u32 barn_verify(u32 id)
+static u32 verify(u32 id, u32 nid)
 {
-	struct slab_sheaf *first = barn_get(id), *next;
+	struct slab_sheaf *first = barn_get(id, nid), *next;
 	u32 bad = 0;
 
 	for (struct slab_sheaf *sheaf = first; sheaf; sheaf = next) {
-		next = barn_get(id);
+		next = barn_get(id, nid);
 		bad += verify_objects(sheaf->objects, sheaf->size);
 		sheaf->next = next;
 	}
 	for (struct slab_sheaf *sheaf = first; sheaf; sheaf = next) {
 		next = sheaf->next;
-		if (barn_put(id, sheaf))
+		if (barn_put(id, nid, sheaf))
 			continue;
-		slab_free_batch(id, percpu_pages(NULL), sheaf->objects, sheaf->size);
+		slab_free_batch(id, cache_pages(NULL, id), sheaf->objects, sheaf->size);
 		sheaf_delete(sheaf);
 	}
 	return bad;
 }
 
-bool barn_holds(u32 id, const void *p)
+u32 barn_verify(u32 id)
 {
-	struct barn *b = &barns[id];
+	u32 bad = 0;
+
+	for_each_node(nid)
+		bad += verify(id, nid);
+	return bad;
+}
+
+static bool holds(struct barn *b, const void *p)
+{
 	bool found = false;
 
 	lock(&b->lock, RANK_BARN);
@@ -122,14 +172,25 @@ bool barn_holds(u32 id, const void *p)
 	return found;
 }
 
+bool barn_holds(u32 id, const void *p)
+{
+	bool found = false;
+
+	for_each_node(nid)
+		found |= holds(barn_of(id, nid), p);
+	return found;
+}
+
+unsigned long barn_objects_on(u32 id, u32 nid)
+{
+	return READ_ONCE(barn_of(id, nid)->objects);
+}
+
 unsigned long barn_objects(u32 id)
 {
-	struct barn *b = &barns[id];
-	unsigned long sum = 0;
+	unsigned long objects = 0;
 
-	lock(&b->lock, RANK_BARN);
-	for (struct slab_sheaf *sheaf = b->full; sheaf; sheaf = sheaf->next)
-		sum += sheaf->size;
-	unlock(&b->lock, RANK_BARN);
-	return sum;
+	for_each_node(nid)
+		objects += barn_objects_on(id, nid);
+	return objects;
 }

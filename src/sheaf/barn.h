@@ -22,20 +22,34 @@ struct barn {
 	u32 nr;
 	bool idle; /* since the last barn_age */
 	struct slab_sheaf *full;
+	unsigned long objects; /* in the sheaves */
+	unsigned long gets, puts; /* sheaves that changed hands, ever */
 } __aligned(64);
 
-extern struct barn barns[NR_CACHES];
+/* Node 0's, and the other nodes'. */
+extern struct barn barns[NR_CACHES], *node_barns[MAX_NUMNODES];
+
+static inline struct barn *barn_of(u32 id, u32 nid)
+{
+	return likely(!nid) ? &barns[id] : &node_barns[nid][id];
+}
+
+/* Makes those of all nodes but node 0; false: no memory. */
+bool barns_divide(const struct numa *n);
 
 /* A sheaf with objects, or NULL. */
-struct slab_sheaf *barn_get(u32 id);
+struct slab_sheaf *barn_get(u32 id, u32 nid);
 
-/* False: there is no room. */
-bool barn_put(u32 id, struct slab_sheaf *sheaf);
+/* Its objects lie on nid. False: there is no room. */
+bool barn_put(u32 id, u32 nid, struct slab_sheaf *sheaf);
 
-/* Returns all objects to their slabs. */
+/* Is there a sheaf in one of a cache's barns? */
+bool barn_filled(u32 id);
+
+/* Returns all objects to their slabs, on all nodes. */
 void barn_drain(u32 id, struct page_source src);
 
-/* Drains the barn if it was left alone since the last call. */
+/* Drains each node's barn if it was left alone since the last call. */
 void barn_age(u32 id, struct page_source src);
 
 /* Reports bad pointers (sheaf_verify). */
@@ -43,3 +57,4 @@ u32 barn_verify(u32 id);
 
 bool barn_holds(u32 id, const void *p);
 unsigned long barn_objects(u32 id);
+unsigned long barn_objects_on(u32 id, u32 nid);

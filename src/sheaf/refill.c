@@ -2,9 +2,9 @@
 /*
  * refill.c - what happens when a sheaf is empty or full.
  *
- *	empty	the spare if it is full; else a full sheaf from the barn; else half a sheaf from the
- *		slabs, a batch under one lock
- *	full	the spare if it is empty; else the spare goes to the barn, or its objects to the slabs
+ *	empty	the spare if it is full; else a full sheaf from the node's barn; else half a sheaf from the
+ *		node's slabs, a batch under one lock
+ *	full	the spare if it is empty; else the spare goes to its node's barn, or its objects to the slabs
  *
  * (A sheaf from the barn may be larger than what this thread would make: bounds are kept when it
  * leaves the thread again.) Capacity starts at what fits a frame and doubles with every trip beyond the spare, up to 254 objects
@@ -14,6 +14,8 @@
  * While a slot is being changed c->busy names it: a child of fork leaves that slot of this thread alone.
  */
 #include "base/options.h"
+#include "base/probe.h"
+#include "os/latency.h"
 #include "sheaf/barn.h"
 #include "sheaf/sheaf.h"
 
@@ -29,6 +31,13 @@ enum {
 	THREADS = 2, /* ... but at least what so many may have */
 };
 
+u32 sheaf_first = 16;
+
+static const struct kmem_cache *cache_in(u32 slot)
+{
+	return cache_of(slot_cache(slot));
+}
+
 static u32 clamp_capacity(u32 bytes, u32 size, u32 most)
 {
 	return min(max(bytes / size, 1u), most);
@@ -36,11 +45,19 @@ static u32 clamp_capacity(u32 bytes, u32 size, u32 most)
 
 static u32 start_capacity(u32 id)
 {
+	u32 fixed = cache_of(id)->sheaf_capacity;
+
+	if (unlikely(fixed))
+		return min(fixed, (u32)SHEAF_MAX);
 	return clamp_capacity(START_BYTES, cache_of(id)->size, SHEAF_START);
 }
 
 static u32 max_capacity(u32 id)
 {
+	u32 fixed = cache_of(id)->sheaf_capacity;
+
+	if (unlikely(fixed))
+		return min(fixed, (u32)SHEAF_MAX);
 	return max(clamp_capacity(SHEAF_BYTES, cache_of(id)->size, SHEAF_MAX), 2u);
 }
 
@@ -55,59 +72,62 @@ static u32 bytes_allowed(void)
 }
 
 /* Sets a cache's capacity if the thread's bound lets it. */
-static bool set_capacity(struct kmem_percpu *c, u32 id, u32 capacity)
+static bool set_capacity(struct kmem_percpu *c, u32 nr, u32 capacity)
 {
-	u32 size = cache_of(id)->size;
-	u32 bytes = c->bytes - 2 * c->capacity[id] * size + 2 * capacity * size;
+	struct sheaf_meta *m = meta_of(c, nr);
+	u32 size = cache_in(nr)->size;
+	u32 more = 2 * capacity * size - 2 * m->capacity * size;
 
-	if (capacity > c->capacity[id] && bytes > bytes_allowed() &&
+	if (capacity > m->capacity && counter_read(c->bytes) + more > bytes_allowed() &&
 	    2 * capacity * size > ALWAYS_BYTES)
 		return false;
-	c->bytes = bytes;
-	c->capacity[id] = (u16)capacity;
+	/* Atomic: sheaf_close subtracts, too. */
+	counter_add(c->bytes, more);
+	m->capacity = (u8)capacity;
 	return true;
 }
 
-static void grow(struct kmem_percpu *c, u32 id)
+static void grow(struct kmem_percpu *c, u32 nr)
 {
-	u32 most = max_capacity(id), want = 2u * c->capacity[id] + 2;
+	struct sheaf_meta *m = meta_of(c, nr);
+	u32 most = max_capacity(slot_cache(nr)), want = 2u * m->capacity + 2;
 
-	c->misses[id] = (u8)min(c->misses[id] + 1, 255);
-	if (c->capacity[id] < most)
-		set_capacity(c, id, min(want, most));
+	m->misses = (u8)min(m->misses + 1, 255);
+	if (m->capacity < most)
+		set_capacity(c, nr, min(want, most));
 }
 
 static struct slab_sheaf *main_sheaf(struct sheaf_slot *slot)
 {
 	struct slab_sheaf *sheaf = container_of(slot->base, struct slab_sheaf, objects);
 
-	sheaf->size = (u32)(slot->top - slot->base);
+	WRITE_ONCE(sheaf->size, (u32)(slot->top - slot->base));
 	return sheaf;
 }
 
 static void set_main(struct sheaf_slot *slot, struct slab_sheaf *sheaf)
 {
-	slot->base = sheaf->objects;
-	slot->top = sheaf->objects + sheaf->size;
-	slot->limit = sheaf->objects + sheaf->capacity;
+	WRITE_ONCE(slot->base, sheaf->objects);
+	WRITE_ONCE(slot->top, sheaf->objects + sheaf->size);
+	WRITE_ONCE(slot->limit, sheaf->objects + sheaf->capacity);
 }
 
-static bool open_slot(struct kmem_percpu *c, u32 id)
+static bool open_slot(struct kmem_percpu *c, u32 nr)
 {
-	u32 capacity = start_capacity(id);
+	u32 capacity = start_capacity(slot_cache(nr));
 	struct slab_sheaf *sheaf;
 
-	if (!set_capacity(c, id, capacity)) {
-		capacity = clamp_capacity(ALWAYS_BYTES / 2, cache_of(id)->size, capacity);
-		if (!set_capacity(c, id, capacity))
+	if (!set_capacity(c, nr, capacity)) {
+		capacity = clamp_capacity(ALWAYS_BYTES / 2, cache_in(nr)->size, capacity);
+		if (!set_capacity(c, nr, capacity))
 			return false;
 	}
 	sheaf = sheaf_new(capacity);
 	if (!sheaf) {
-		set_capacity(c, id, 0);
+		set_capacity(c, nr, 0);
 		return false;
 	}
-	set_main(&c->slot[id], sheaf);
+	set_main(slot_of(c, nr), sheaf);
 	return true;
 }
 
@@ -116,7 +136,7 @@ static void swap_spare(struct sheaf_slot *slot)
 {
 	struct slab_sheaf *spare = slot->spare;
 
-	slot->spare = main_sheaf(slot);
+	WRITE_ONCE(slot->spare, main_sheaf(slot));
 	set_main(slot, spare);
 }
 
@@ -129,202 +149,372 @@ static void replace_empty_main(struct sheaf_slot *slot, struct slab_sheaf *sheaf
 	if (slot->spare)
 		sheaf_delete(empty);
 	else
-		slot->spare = empty;
+		WRITE_ONCE(slot->spare, empty);
 }
 
 /* Gives the empty main sheaf the capacity that the cache has grown to. */
-static void enlarge_main(struct kmem_percpu *c, u32 id)
+static void enlarge_main(struct kmem_percpu *c, u32 nr)
 {
-	struct sheaf_slot *slot = &c->slot[id];
+	struct sheaf_slot *slot = slot_of(c, nr);
 	struct slab_sheaf *old = main_sheaf(slot), *sheaf;
 
-	if (c->capacity[id] == old->capacity || !(sheaf = sheaf_new(c->capacity[id])))
+	u32 capacity = meta_of(c, nr)->capacity;
+
+	if (capacity == old->capacity || !(sheaf = sheaf_new(capacity)))
 		return;
 	set_main(slot, sheaf);
 	sheaf_delete(old);
 }
 
-static void refill_from_slabs(struct kmem_percpu *c, u32 id)
+/* The page sets hold frames of the node that the thread's memory comes from. */
+static struct page_source pages_on(struct kmem_percpu *c, u32 id, u32 nid)
 {
-	struct sheaf_slot *slot = &c->slot[id];
+	struct page_source src = cache_pages(c, id);
+
+	if (unlikely(src.zone->nid != nid) && !src.zone->limit)
+		src = (struct page_source){ .zone = node_zone(nid) };
+	return src;
+}
+
+static void refill_from_slabs(struct kmem_percpu *c, u32 nr, u32 nid)
+{
+	struct sheaf_slot *slot = slot_of(c, nr);
 	u32 want = (u32)(slot->limit - slot->base) / 2 + 1;
+	void (*shuffle)(void **objects, u32 n) = cache_in(nr)->shuffle;
 	u32 got;
 
 	want = min(want, (u32)(slot->limit - slot->base));
-	got = slab_alloc_batch(id, percpu_pages(c), slot->base + want, want);
+	got = slab_alloc_batch(slot_cache(nr), pages_on(c, slot_cache(nr), nid), slot->base + want,
+			       want);
 	if (got < want)
 		for (u32 i = 0; i < got; i++)
 			slot->base[i] = slot->base[want - got + i];
-	slot->top = slot->base + got;
+	if (unlikely(shuffle) && got)
+		shuffle(slot->base, got);
+	WRITE_ONCE(slot->top, slot->base + got);
+	ADD_ONCE(c->events.refills, 1);
+	ADD_ONCE(c->events.taken, (u64)got * cache_in(nr)->size);
+	numa_count(c, slot_cache(nr), nid, nid, got);
 }
 
 /* opened: the first time for this thread, which says nothing about its appetite yet. */
-static void fill(struct kmem_percpu *c, u32 id, bool opened)
+static void fill(struct kmem_percpu *c, u32 nr, u32 nid, bool opened)
 {
-	struct sheaf_slot *slot = &c->slot[id];
+	struct sheaf_slot *slot = slot_of(c, nr);
 	struct slab_sheaf *full;
 
 	if (slot->spare && slot->spare->size) {
 		swap_spare(slot);
+		ADD_ONCE(c->events.swaps, 1);
 		return;
 	}
 	if (!opened)
-		grow(c, id);
-	full = barn_get(id);
+		grow(c, nr);
+	full = barn_get(slot_cache(nr), nid);
 	if (full) {
+		numa_count(c, slot_cache(nr), nid, nid, full->size);
+		ADD_ONCE(c->events.barn_gets, 1);
+		ADD_ONCE(c->events.taken, (u64)full->size * cache_in(nr)->size);
 		replace_empty_main(slot, full);
 		return;
 	}
-	enlarge_main(c, id);
-	refill_from_slabs(c, id);
+	enlarge_main(c, nr);
+	refill_from_slabs(c, nr, nid);
+}
+
+/* Where objects of a cache of the node are that the thread is on. */
+static u32 near_slot(const struct kmem_percpu *c, u32 id)
+{
+	return likely(id < NR_KMALLOC) ? c->panel + id : id;
+}
+
+/*
+ * What a new thread frees first came from another thread, and its cache line did so too: a sheaf would give it out
+ * again here.
+ */
+static bool is_one_of_the_first(struct kmem_percpu *c, u32 nr)
+{
+	struct sheaf_meta *m = meta_of(c, nr);
+
+	if (READ_ONCE(nr_threads) <= 1 || m->misses >= sheaf_first)
+		return false;
+	m->misses++;
+	return true;
 }
 
 noinline void *sheaf_alloc_slow(struct kmem_percpu *c, u32 id)
 {
-	struct sheaf_slot *slot = &c->slot[id];
+	u64 start = latency_sample(&c->slow_calls);
+	struct sheaf_slot *slot;
 	void *object = NULL;
-	bool opened = !slot->base;
+	bool opened;
+	u32 nr;
 
 	if (unlikely(READ_ONCE(orphans.first)))
 		sheaf_adopt();
-	busy_begin(c, id);
-	if (opened && !open_slot(c, id)) {
+	this_node(c);
+	nr = near_slot(c, id);
+	slot = slot_of(c, nr);
+	opened = !slot->base;
+	if (opened && is_one_of_the_first(c, nr) && (object = sheaf_alloc_one(id)))
+		return object;
+	busy_begin(c, nr);
+	if (opened && !open_slot(c, nr)) {
 		busy_end(c);
 		return sheaf_alloc_one(id);
 	}
 	if (slot->top == slot->base)
-		fill(c, id, opened);
+		fill(c, nr, c->nid, opened);
 	if (slot->top > slot->base)
-		object = *--slot->top;
+		object = sheaf_pop(slot, slot->top);
+	busy_end(c);
+	latency_end(SLOW_ALLOC, start);
+	return object;
+}
+
+/* From the panel's slot of the node, if it is its own. NULL: not from there. */
+static void *alloc_from_panel(struct kmem_percpu *c, u32 id, u32 nid, bool atomic)
+{
+	u32 nr = node_panel(nid) + id;
+	struct sheaf_slot *slot = slot_of(c, nr);
+	bool opened = !slot->base;
+	void *object = NULL;
+
+	if (numa.nr > NR_PANELS || id >= NR_KMALLOC || kmalloc_shift)
+		return NULL;
+	busy_begin(c, nr);
+	if (slot->top == slot->base && !atomic && (!opened || open_slot(c, nr)))
+		fill(c, nr, nid, opened);
+	if (slot->top != slot->base)
+		object = sheaf_pop(slot, slot->top);
 	busy_end(c);
 	return object;
 }
 
-/* An empty sheaf to go on with: the spare, emptied if need be, or a new one; NULL: no memory. */
-static struct slab_sheaf *make_empty(struct kmem_percpu *c, u32 id)
+void *sheaf_alloc_node(struct kmem_percpu *c, u32 id, u32 nid, bool atomic)
 {
-	struct sheaf_slot *slot = &c->slot[id];
+	void *from_panel = c ? alloc_from_panel(c, id, nid, atomic) : NULL, *object[1];
+	struct page_source src = pages_on(NULL, id, nid);
+
+	if (from_panel)
+		return from_panel;
+	src.atomic = atomic;
+	if (!slab_alloc_batch(id, src, object + 1, 1))
+		return NULL;
+	numa_count(c, id, nid, src.zone->nid, 1);
+	return object[0];
+}
+
+/* The spare and the slabs that can be had at once; a slot is not opened for it. */
+void *sheaf_alloc_atomic(struct kmem_percpu *c, u32 id)
+{
+	u32 nr = c ? near_slot(c, id) : id;
+	struct sheaf_slot *slot = c ? slot_of(c, nr) : NULL;
+	struct page_source src = cache_pages(c, id);
+	void *object[1];
+
+	src.atomic = true;
+	if (!slot || !slot->base) {
+		src.pcp = NULL;
+		return slab_alloc_batch(id, src, object + 1, 1) ? object[0] : NULL;
+	}
+	busy_begin(c, nr);
+	if (slot->top == slot->base && slot->spare && slot->spare->size)
+		swap_spare(slot);
+	if (slot->top == slot->base)
+		WRITE_ONCE(slot->top, slot->top + slab_alloc_batch(id, src, slot->base + 1, 1));
+	object[0] = slot->top > slot->base ? sheaf_pop(slot, slot->top) : NULL;
+	busy_end(c);
+	return object[0];
+}
+
+static void flush(struct kmem_percpu *c, u32 nr, void **objects, u32 n)
+{
+	for (u32 i = 0; unlikely(numa_many()) && i < n; i++)
+		numa_count_freed(c, slot_cache(nr), object_nid(objects[i]), 1);
+	ADD_ONCE(c->events.flushes, 1);
+	ADD_ONCE(c->events.given, (u64)n * cache_in(nr)->size);
+	slab_free_batch(slot_cache(nr), cache_pages(c, slot_cache(nr)), objects, n);
+}
+
+/* An empty sheaf to go on with: the spare, emptied if need be, or a new one; NULL: no memory. */
+static struct slab_sheaf *make_empty(struct kmem_percpu *c, u32 nr)
+{
+	struct sheaf_slot *slot = slot_of(c, nr);
 	struct slab_sheaf *spare = slot->spare;
 
-	slot->spare = NULL;
+	WRITE_ONCE(slot->spare, NULL);
 	if (spare && spare->size) {
-		grow(c, id);
-		if (barn_put(id, spare)) {
+		u64 bytes = (u64)spare->size * cache_in(nr)->size;
+		int nid = objects_nid(nr, spare->objects, spare->size);
+		u32 n = spare->size;
+
+		PROBE2(slabmalloc, remote_free, cache_in(nr)->name, spare->size);
+		/* Another node's objects are gathered in small sheaves: they are not for this thread. */
+		if (slot_cache(nr) >= TYPED_FIRST || nr - slot_cache(nr) == c->panel)
+			grow(c, nr);
+		if (nid >= 0 && barn_put(slot_cache(nr), (u32)nid, spare)) {
+			numa_count_freed(c, slot_cache(nr), (u32)nid, n);
+			ADD_ONCE(c->events.barn_puts, 1);
+			ADD_ONCE(c->events.given, bytes);
 			spare = NULL;
 		} else {
-			slab_free_batch(id, percpu_pages(c), spare->objects, spare->size);
+			flush(c, nr, spare->objects, spare->size);
 			spare->size = 0;
 		}
 	}
-	if (spare && spare->capacity != c->capacity[id]) {
+	if (spare && spare->capacity != meta_of(c, nr)->capacity) {
 		sheaf_delete(spare);
 		spare = NULL;
 	}
-	return spare ? spare : sheaf_new(c->capacity[id]);
+	return spare ? spare : sheaf_new(meta_of(c, nr)->capacity);
 }
 
-static void make_room(struct kmem_percpu *c, u32 id)
+static void make_room(struct kmem_percpu *c, u32 nr)
 {
-	struct sheaf_slot *slot = &c->slot[id];
-	struct slab_sheaf *empty = make_empty(c, id);
+	struct sheaf_slot *slot = slot_of(c, nr);
+	struct slab_sheaf *empty = make_empty(c, nr);
 
 	if (empty) {
-		slot->spare = main_sheaf(slot);
+		ADD_ONCE(c->events.swaps, 1);
+		WRITE_ONCE(slot->spare, main_sheaf(slot));
 		set_main(slot, empty);
 		return;
 	}
-	slab_free_batch(id, percpu_pages(c), slot->base, (u32)(slot->top - slot->base));
-	slot->top = slot->base;
+	flush(c, nr, slot->base, (u32)(slot->top - slot->base));
+	WRITE_ONCE(slot->top, slot->base);
+}
+
+/* Where free puts the object. */
+static u32 home_slot(u32 id, const void *object)
+{
+	return likely(id >= NR_KMALLOC || !numa_many()) ? id : node_panel(object_nid(object)) + id;
 }
 
 noinline void sheaf_free_slow(struct kmem_percpu *c, u32 id, void *object)
 {
-	struct sheaf_slot *slot = &c->slot[id];
+	u64 start = latency_sample(&c->slow_calls);
+	u32 nr = home_slot(id, object);
+	struct sheaf_slot *slot = slot_of(c, nr);
 
 	if (unlikely(READ_ONCE(orphans.first)))
 		sheaf_adopt();
-	busy_begin(c, id);
-	if (!slot->base && !open_slot(c, id)) {
+	this_node(c);
+	if (!slot->base && is_one_of_the_first(c, nr)) {
+		sheaf_free_one(id, object);
+		return;
+	}
+	busy_begin(c, nr);
+	if (!slot->base && !open_slot(c, nr)) {
 		busy_end(c);
 		sheaf_free_one(id, object);
 		return;
 	}
 	if (slot->top == slot->limit)
-		make_room(c, id);
+		make_room(c, nr);
 	sheaf_push(slot, slot->top, object);
 	busy_end(c);
+	latency_end(SLOW_FREE, start);
 }
 
 void *sheaf_alloc_one(u32 id)
 {
 	void *object[1];
 
-	return slab_alloc_batch(id, percpu_pages(NULL), object + 1, 1) ? object[0] : NULL;
+	return slab_alloc_batch(id, cache_pages(NULL, id), object + 1, 1) ? object[0] : NULL;
 }
 
 void sheaf_free_one(u32 id, void *object)
 {
-	slab_free_batch(id, percpu_pages(NULL), &object, 1);
+	slab_free_batch(id, cache_pages(NULL, id), &object, 1);
 }
 
-static void flush_slot(struct kmem_percpu *c, u32 id)
+static void flush_slot(struct kmem_percpu *c, u32 nr)
 {
-	struct sheaf_slot *slot = &c->slot[id];
+	struct sheaf_slot *slot = slot_of(c, nr);
 	struct slab_sheaf *spare = slot->spare;
 	u32 n = (u32)(slot->top - slot->base);
 
-	busy_begin(c, id);
+	busy_begin(c, nr);
+	counted_end_run(c, nr, cache_pages(c, slot_cache(nr)));
 	if (n)
-		slab_free_batch(id, percpu_pages(c), slot->base, n);
-	slot->top = slot->base;
+		flush(c, nr, slot->base, n);
+	WRITE_ONCE(slot->top, slot->base);
 	if (spare) {
-		slot->spare = NULL;
+		WRITE_ONCE(slot->spare, NULL);
 		if (spare->size)
-			slab_free_batch(id, percpu_pages(c), spare->objects, spare->size);
+			flush(c, nr, spare->objects, spare->size);
 		sheaf_delete(spare);
 	}
 	busy_end(c);
 }
 
+/* Not while a cache is being closed: what its sheaves held is on its way to the slabs already. */
+static bool may_take(u32 id)
+{
+	return id < TYPED_FIRST || lock_try(&slots_lock, RANK_SLOTS);
+}
+
+static void taken(u32 id)
+{
+	if (id >= TYPED_FIRST)
+		unlock(&slots_lock, RANK_SLOTS);
+}
+
+void sheaf_flush(struct kmem_percpu *c, u32 id)
+{
+	for_each_slot_of(id, nr) {
+		if (!slot_of(c, nr)->base || !may_take(id))
+			continue;
+		flush_slot(c, nr);
+		taken(id);
+	}
+}
+
 void sheaf_flush_all(struct kmem_percpu *c)
 {
-	for (u32 id = 1; id < NR_CACHES; id++)
-		if (c->slot[id].base)
-			flush_slot(c, id);
+	for_each_cache(id)
+		sheaf_flush(c, id);
 	percpu_drain_pages(c);
 }
 
 /* Half the capacity, no spare, and in the end no sheaf, for a cache that this thread left alone. */
-static void shrink_slot(struct kmem_percpu *c, u32 id)
+static void shrink_slot(struct kmem_percpu *c, u32 nr)
 {
-	struct sheaf_slot *slot = &c->slot[id];
-	u32 capacity = c->capacity[id] / 2u;
+	struct sheaf_slot *slot = slot_of(c, nr);
+	u32 capacity = meta_of(c, nr)->capacity / 2u;
 	struct slab_sheaf *smaller = NULL;
 
 	if (capacity && !(smaller = sheaf_new(capacity)))
 		return;
-	flush_slot(c, id);
-	busy_begin(c, id);
+	flush_slot(c, nr);
+	busy_begin(c, nr);
 	sheaf_delete(main_sheaf(slot));
 	if (smaller)
 		set_main(slot, smaller);
 	else
-		slot->base = slot->top = slot->limit = NULL;
-	set_capacity(c, id, capacity);
+		slot_set(slot, (struct sheaf_slot){ .spare = slot->spare });
+	set_capacity(c, nr, capacity);
 	busy_end(c);
 }
 
 void sheaf_age(struct kmem_percpu *c, u64 now_ms)
 {
-	bool all = c->bytes / 2 > max(bytes_allowed(), (u32)FLOOR_BYTES);
+	bool all = counter_read(c->bytes) / 2 > max(bytes_allowed(), (u32)FLOOR_BYTES);
 
 	if (!all && now_ms - c->aged_ms < AGE_MS)
 		return;
-	c->aged_ms = now_ms;
-	for (u32 id = 1; id < NR_CACHES; id++) {
-		if (c->slot[id].base && (all || !c->misses[id]))
-			shrink_slot(c, id);
-		c->misses[id] = 0;
+	WRITE_ONCE(c->aged_ms, now_ms);
+	for_each_slot(nr) {
+		struct sheaf_meta *m = meta_of(c, nr);
+
+		if (slot_of(c, nr)->base && (all || !m->misses) && may_take(slot_cache(nr))) {
+			shrink_slot(c, nr);
+			taken(slot_cache(nr));
+		}
+		/* Written only where it is not 0: a typed cache's page may not be there. */
+		if (m->misses)
+			m->misses = 0;
 	}
 }
 

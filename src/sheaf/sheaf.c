@@ -11,13 +11,21 @@ static size_t sheaf_bytes(u32 capacity)
 	return sizeof(struct slab_sheaf) + capacity * sizeof(void *);
 }
 
+/* Larger blocks of memblock's are threads', which leave them zeroed for the next (thread.c). */
+_Static_assert(sizeof(struct slab_sheaf) + SHEAF_OBJECTS_MAX * sizeof(void *) <= 16 * KIB &&
+		       sizeof(struct kmem_percpu) > 16 * KIB,
+	       "sheaves and threads share no size of block");
+
 struct slab_sheaf *sheaf_new(u32 capacity)
 {
-	struct slab_sheaf *sheaf = memblock_alloc(sheaf_bytes(capacity));
+	struct slab_sheaf *sheaf;
+
+	VM_BUG_ON(capacity > SHEAF_OBJECTS_MAX);
+	sheaf = memblock_alloc(sheaf_bytes(capacity));
 
 	if (sheaf) {
-		sheaf->size = 0;
-		sheaf->capacity = capacity;
+		WRITE_ONCE(sheaf->size, 0);
+		WRITE_ONCE(sheaf->capacity, capacity);
 	}
 	return sheaf;
 }

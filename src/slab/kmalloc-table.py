@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: MIT
 """Writes kmalloc-table.h: the sizes of the kmalloc caches and the shape of their slabs.
 
-Every 16 bytes up to 1 KiB, then four steps a doubling up to 256 KiB; --pow2 keeps the same
-class numbers (the fast path computes them) but rounds every size up to a power of two.
+Every 16 bytes up to 1 KiB, eight steps a doubling up to 16 KiB, four up to 256 KiB; --pow2 keeps
+the same class numbers (the fast path computes them) but rounds every size up to a power of two.
 
-A slab is the smallest that wastes at most 1/16: of 1, 2, 4 or 8 frames and at least eight objects
-below 4 KiB; of exactly as many frames as its objects need (32 KiB, or one object) above.
+A slab of objects below 4 KiB is the smallest that wastes at most 1/64, or else the least: of 1, 2, 4, 8
+or, above 2 KiB, 9 to 16 frames and at least four objects; of two rather than one if the bitmap of free
+objects needs a second word, which is in the second frame's struct page. Above 4 KiB it has exactly as
+many frames as its objects need (32 KiB, or one object).
 """
 
 import sys
 
 FRAME = 4096
-FINE_MAX, MAX = 1024, 256 << 10
-MAP_BITS = 256
+FINE_MAX, MIDDLE_MAX, MAX = 1024, 16 << 10, 256 << 10
+MAP_BITS, WORD_BITS = 256, 64
 
 
 def sizes(pow2):
@@ -21,7 +23,8 @@ def sizes(pow2):
     coarse = []
     base = FINE_MAX
     while base < MAX:
-        coarse += [base + base // 4 * q for q in range(1, 5)]
+        steps = 8 if base < MIDDLE_MAX else 4
+        coarse += [base + base // steps * q for q in range(1, steps + 1)]
         base *= 2
     round_up = (lambda n: 1 << (n - 1).bit_length()) if pow2 else (lambda n: n)
     return [round_up(n) for n in fine + coarse]
@@ -33,11 +36,17 @@ def frames(size):
         while step % FRAME:
             step += size
         return max(step, (32 << 10) // step * step) // FRAME
-    for n in (1, 2, 4, 8):
+    best = None
+    for n in (1, 2, 4, 8) if size <= 2048 else (1, 2, 4, *range(8, 17)):
         objects = n * FRAME // size
-        if objects >= 8 and (n * FRAME - objects * size) * 16 <= n * FRAME:
+        waste = n * FRAME - objects * size
+        if objects < 4 or objects > MAP_BITS or (n == 1 and WORD_BITS < objects <= MAP_BITS // 2):
+            continue
+        if waste * 64 <= n * FRAME:
             return n
-    return 8
+        if best is None or waste * best[1] < best[0] * n:
+            best = (waste, n)
+    return best[1]
 
 
 def main():

@@ -8,26 +8,96 @@
  */
 #include <string.h>
 
+#include "base/memcheck.h"
+#include "base/platform.h"
+#include "base/probe.h"
+#include "os/mem.h"
+#include "slab/purge.h"
 #include "slab/slab.h"
 
 enum {
 	KEEP_FRAMES = 16, /* of empty slabs that a cache node keeps */
+	CACHE_LINE = 64,
 };
 
 struct kmem_cache_node cache_nodes[NR_CACHES];
 
-static struct page *alloc_frames(struct page_source src, u32 n, bool *clean)
+/* Address space only, until a cache is used there. */
+static void *map_for_node(size_t size, u32 nid)
 {
-	if (src.pcp && is_power_of_2(n) && n < 1u << PCP_ORDERS)
-		return pcp_alloc(src.pcp, src.zone, ilog2(n), clean);
-	return zone_alloc(src.zone, n, 0, clean);
+	void *p = os_map(ALIGN(size, os_page_size()));
+
+	if (p)
+		os_bind(p, ALIGN(size, os_page_size()), nid);
+	return p;
 }
 
-static void free_frames(struct page_source src, struct page *page, u32 n)
+bool caches_divide(const struct numa *n)
 {
-	struct zone *z = node_zone(region_of(page)->nid);
+	for (u32 i = 0; i < n->nr; i++) {
+		u32 nid = n->nid[i];
 
-	if (src.pcp && is_power_of_2(n) && n < 1u << PCP_ORDERS && z == src.zone)
+		if (!node_events[nid])
+			node_events[nid] = map_for_node(NR_CACHES * sizeof(*node_events[0]), nid);
+		if (nid && !node_caches[nid])
+			node_caches[nid] = map_for_node(NR_CACHES * sizeof(*node_caches[0]), nid);
+		if (!node_events[nid] || (nid && !node_caches[nid]))
+			return false;
+	}
+	return true;
+}
+
+#define SUM(name, field)                                              \
+	unsigned long name(u32 id)                                    \
+	{                                                             \
+		unsigned long sum = 0;                                \
+                                                                      \
+		for_each_node(nid)                                    \
+			sum += READ_ONCE(cache_node(id, nid)->field); \
+		return sum;                                           \
+	}
+
+SUM(cache_slabs, nr_slabs)
+SUM(cache_free_objects, nr_free)
+SUM(cache_empty_slabs, nr_empty)
+
+/* Page sets hold frames of the normal zone. */
+static bool through_pcp(struct page_source src, u32 n)
+{
+	return src.pcp && is_power_of_2(n) && n < 1u << PCP_ORDERS && !src.zone->limit;
+}
+
+static struct page *alloc_frames(struct page_source src, u32 n, bool *clean)
+{
+	bool pcp = through_pcp(src, n);
+	struct page *page;
+
+	if (src.atomic) {
+		page = pcp ? pcp_alloc_atomic(src.pcp, ilog2(n), clean) : NULL;
+		return page ? page : zone_alloc_atomic(src.zone, n, 0, clean);
+	}
+	return pcp ? pcp_alloc(src.pcp, src.zone, ilog2(n), clean)
+		   : zone_alloc(src.zone, n, 0, clean);
+}
+
+/* Frames that hold no memory are clean. */
+static void free_given(struct zone *z, struct page *page, u32 n, u32 given)
+{
+	for (u32 i = 0, run; i < n; i += run) {
+		bool clean = given >> i & 1;
+
+		run = __ffs((clean ? ~given : given) >> i | 1ul << (n - i));
+		zone_free(z, page + i, run, clean);
+	}
+}
+
+static void free_frames(struct page_source src, struct page *page, u32 n, u32 given)
+{
+	struct zone *z = page_zone(page);
+
+	if (unlikely(given))
+		free_given(z, page, n, given);
+	else if (through_pcp(src, n) && z == src.zone)
 		pcp_free(src.pcp, z, page, ilog2(n), false);
 	else
 		zone_free(z, page, n, false);
@@ -49,11 +119,13 @@ static void move_slab(struct kmem_cache_node *n, const struct kmem_cache *s, str
 
 	if (was_on && is_on && fullness(s, before) == fullness(s, inuse))
 		return;
+	if (unlikely(slab->isolated))
+		return;
 	if (was_on)
 		hlist_del_init(&slab->link);
 	if (is_on)
 		hlist_add_head(&slab->link, &n->slabs[fullness(s, inuse)]);
-	n->nr_empty += (inuse == 0) - (before == 0);
+	ADD_ONCE(n->nr_empty, (inuse == 0) - (before == 0));
 }
 
 static void set_classes(struct page *slab, u32 frames, u16 class)
@@ -68,26 +140,32 @@ static void set_classes(struct page *slab, u32 frames, u16 class)
 /* Frames become a slab of the cache, on no list, every object free. Node lock held. */
 static void make_slab(const struct kmem_cache *s, u32 id, struct page *slab, u32 colour, bool clean)
 {
-	slab->cache = (u16)id;
+	WRITE_ONCE(slab->cache, (u16)id);
 	slab->inuse = 0;
+	slab->isolated = false;
+	WRITE_ONCE(slab->tails, s->frames > 1);
 	slab->colour = (u8)colour;
-	slab->fresh = clean && s->size > KMALLOC_FINE_MAX ? 0 : FRESH_NONE;
+	slab->fresh = clean && s->size > KMALLOC_FINE_MAX && id < NR_KMALLOC ? 0 : FRESH_NONE;
 	for (u32 w = 0; w * BITS_PER_LONG < s->objects; w++)
 		*slab_map_word(slab, w) = word_mask(w, 0, s->objects);
 	for (u32 i = 1; i < s->frames; i++) {
-		slab[i].type = PAGE_TAIL;
-		slab[i].head = i;
+		WRITE_ONCE(slab[i].type, PAGE_TAIL);
+		WRITE_ONCE(slab[i].head, i);
+		WRITE_ONCE(slab[i].given, 0);
 	}
-	slab->type = PAGE_SLAB;
-	set_classes(slab, s->frames, (u16)(id * CLASS_UNIT));
+	WRITE_ONCE(slab->type, PAGE_SLAB);
+	set_classes(slab, s->frames, class_of_slab(slab));
 }
 
 /* The slab is on no list and none of its objects is out. Node lock held. */
 static void unmake_slab(const struct kmem_cache *s, struct page *slab)
 {
+	SUB_ONCE(slab_node(slab)->nr_given, (unsigned long)__builtin_popcount(slab_given(slab)));
 	set_classes(slab, s->frames, 0);
 	for (u32 i = 0; i < s->frames; i++)
-		slab[i].type = PAGE_NONE;
+		WRITE_ONCE(slab[i].type, PAGE_NONE);
+	if (slab->tails)
+		slab[1].link = (struct hlist_node){ NULL, NULL };
 }
 
 static char *slab_start(const struct kmem_cache *s, const struct page *slab)
@@ -95,42 +173,139 @@ static char *slab_start(const struct kmem_cache *s, const struct page *slab)
 	return (char *)page_address(slab) + slab->colour * s->colour_unit;
 }
 
-/* Free bits become pointers at end[-1], end[-2], ... in address order. */
+void slab_isolate(struct page *slab)
+{
+	struct kmem_cache_node *n = slab_node(slab);
+
+	hlist_del_init(&slab->link);
+	slab->isolated = true;
+	ADD_ONCE(n->nr_isolated, 1);
+	SUB_ONCE(n->nr_empty, !slab->inuse);
+}
+
+void slab_putback(const struct kmem_cache *s, struct page *slab)
+{
+	struct kmem_cache_node *n = slab_node(slab);
+
+	slab->isolated = false;
+	WRITE_ONCE(n->nr_isolated, n->nr_isolated - 1);
+	hlist_add_head(&slab->link, &n->slabs[fullness(s, slab->inuse)]);
+	ADD_ONCE(n->nr_empty, !slab->inuse);
+}
+
+/*
+ * Of free objects that are less than a cache line those whose lines are free as a whole: a free neighbour of an object in
+ * use would bring its line to two processors.
+ */
+static unsigned long whole_lines(const struct kmem_cache *s, unsigned long bits)
+{
+	unsigned long pairs = bits & bits >> 1 & ~0ul / 3;
+
+	if (s->size == CACHE_LINE / 2)
+		return pairs * 3;
+	/* Four to a line, or four to three lines. */
+	return (pairs & pairs >> 2 & ~0ul / 15) * 15;
+}
+
+/* Free bits become pointers at end[-1], end[-2], ... in address order; whole lines first. */
 static u32 take(const struct kmem_cache *s, struct page *slab, void **end, u32 want)
 {
 	char *start = slab_start(s, slab);
 	u32 fresh = slab->fresh == FRESH_NONE ? UINT32_MAX : slab->fresh;
 	u32 got = 0;
 
-	for (u32 w = 0; w * BITS_PER_LONG < s->objects && got < want; w++) {
-		unsigned long *word = slab_map_word(slab, w), bits = *word;
+	for (int whole = s->size < CACHE_LINE; whole >= 0; whole--) {
+		for (u32 w = 0; w * BITS_PER_LONG < s->objects && got < want; w++) {
+			unsigned long *word = slab_map_word(slab, w), all = *word;
+			unsigned long bits = whole ? whole_lines(s, all) : all, left = bits;
 
-		for (; bits && got < want; bits &= bits - 1) {
-			u32 i = w * BITS_PER_LONG + __ffs(bits);
-			char *object = start + (size_t)i * s->size;
+			for (; left && got < want; left &= left - 1) {
+				u32 i = w * BITS_PER_LONG + __ffs(left);
+				char *object = start + (size_t)i * s->size;
 
-			if (i >= fresh) {
-				slab->fresh = (u8)(i + 1);
-				object += OBJECT_FRESH;
+				if (i >= fresh) {
+					slab->fresh = (u8)(i + 1);
+					object += OBJECT_FRESH;
+				}
+				*--end = object;
+				got++;
 			}
-			*--end = object;
-			got++;
+			WRITE_ONCE(*word, all & ~(bits & ~left));
 		}
-		WRITE_ONCE(*word, bits);
 	}
 	slab->inuse = (u16)(slab->inuse + got);
+	if (unlikely(slab_given(slab)))
+		slab_set_given(s, slab, slab_given(slab) & slab_idle_frames(s, slab));
+	return got;
+}
+
+/* Before anybody can see the frames as a slab. */
+static void set_up(const struct kmem_cache *s, struct page *frames, u32 colour)
+{
+	char *object = (char *)page_address(frames) + colour * s->colour_unit;
+
+	for (u32 i = 0; i < s->objects; i++, object += s->size)
+		s->setup(s, object);
+}
+
+/* Does one more slab keep the cache within its limit? A hint: two threads may both find that it does. */
+static bool within_limit(const struct kmem_cache *s, u32 id)
+{
+	return !s->limit || (cache_slabs(id) + 1) * ((size_t)s->frames << FRAME_SHIFT) <= s->limit;
+}
+
+static bool lock_node(struct kmem_cache_node *n, struct page_source src)
+{
+	if (src.atomic)
+		return lock_try(&n->lock, RANK_NODE);
+	lock(&n->lock, RANK_NODE);
+	return true;
+}
+
+/* One more slab, of which up to `want` objects are taken. */
+static u32 new_slab(u32 id, struct page_source src, u32 colour, void **end, u32 want)
+{
+	const struct kmem_cache *s = cache_of(id);
+	struct kmem_cache_node *n;
+	struct page *slab;
+	bool clean;
+	u32 got;
+
+	if (unlikely(!within_limit(s, id)))
+		return 0;
+	slab = alloc_frames(src, s->frames, &clean);
+	if (!slab)
+		return 0;
+	if (unlikely(s->setup))
+		set_up(s, slab, colour);
+	n = cache_node(id, region_of(slab)->nid);
+	if (unlikely(!lock_node(n, src))) {
+		free_frames(src, slab, s->frames, 0);
+		return 0;
+	}
+	make_slab(s, id, slab, colour, clean);
+	got = take(s, slab, end, want);
+	ADD_ONCE(n->nr_slabs, 1);
+	ADD_ONCE(n->nr_made, 1);
+	ADD_ONCE(n->nr_free, s->objects - got);
+	ADD_ONCE(n->nr_refills, 1);
+	ADD_ONCE(n->nr_refilled, got);
+	if (got < s->objects)
+		hlist_add_head(&slab->link, &n->slabs[fullness(s, got)]);
+	unlock(&n->lock, RANK_NODE);
+	PROBE3(slabmalloc, slab_new, s->name, page_address(slab), s->frames);
 	return got;
 }
 
 u32 slab_alloc_batch(u32 id, struct page_source src, void **end, u32 want)
 {
 	const struct kmem_cache *s = cache_of(id);
-	struct kmem_cache_node *n = &cache_nodes[id];
+	struct kmem_cache_node *n = cache_node(id, src.zone->nid);
 	struct page *slab;
 	u32 got = 0, colour;
-	bool clean;
 
-	lock(&n->lock, RANK_NODE);
+	if (!lock_node(n, src))
+		return 0;
 	for (int f = NR_FULLNESS - 1; f >= 0 && got < want; f--) {
 		while (got < want && (slab = hlist_first_entry(&n->slabs[f], struct page, link))) {
 			u32 before = slab->inuse;
@@ -139,25 +314,13 @@ u32 slab_alloc_batch(u32 id, struct page_source src, void **end, u32 want)
 			move_slab(n, s, slab, before);
 		}
 	}
-	n->nr_free -= got;
+	SUB_ONCE(n->nr_free, got);
+	ADD_ONCE(n->nr_refills, got != 0);
+	ADD_ONCE(n->nr_refilled, got);
 	colour = n->next_colour;
 	n->next_colour = colour + 1 < s->colours ? colour + 1 : 0;
 	unlock(&n->lock, RANK_NODE);
-	if (got)
-		return got;
-
-	slab = alloc_frames(src, s->frames, &clean);
-	if (!slab)
-		return 0;
-	lock(&n->lock, RANK_NODE);
-	make_slab(s, id, slab, colour, clean);
-	got = take(s, slab, end, want);
-	n->nr_slabs++;
-	n->nr_free += s->objects - got;
-	if (got < s->objects)
-		hlist_add_head(&slab->link, &n->slabs[fullness(s, got)]);
-	unlock(&n->lock, RANK_NODE);
-	return got;
+	return got ? got : new_slab(id, src, colour, end, want);
 }
 
 static u32 object_index(const struct kmem_cache *s, size_t offset)
@@ -244,9 +407,9 @@ static void trim_empty(struct kmem_cache_node *n, const struct kmem_cache *s, u3
 		hlist_del_init(&slab->link);
 		unmake_slab(s, slab);
 		hlist_add_head(&slab->link, out);
-		n->nr_empty--;
-		n->nr_slabs--;
-		n->nr_free -= s->objects;
+		SUB_ONCE(n->nr_empty, 1);
+		SUB_ONCE(n->nr_slabs, 1);
+		SUB_ONCE(n->nr_free, s->objects);
 	}
 }
 
@@ -258,18 +421,50 @@ static unsigned long free_slab_frames(const struct kmem_cache *s, struct hlist_h
 
 	while ((slab = hlist_first_entry(list, struct page, link))) {
 		hlist_del_init(&slab->link);
-		free_frames(src, slab, s->frames);
+		PROBE3(slabmalloc, slab_free, s->name, page_address(slab), s->frames);
+		memcheck_reused(page_address(slab), (size_t)s->frames << FRAME_SHIFT);
+		free_frames(src, slab, s->frames, slab_given(slab));
 		frames += s->frames;
 	}
 	return frames;
 }
 
-/* Objects of one slab often follow each other: it is looked up, and put on its list, once. */
-void slab_free_batch(u32 id, struct page_source src, void *const *objects, u32 count)
+u32 slab_empty_kept(const struct kmem_cache *s)
+{
+	return max(KEEP_FRAMES / (u32)s->frames, 1u);
+}
+
+/* Without RCU's word for it, readers may still be looking at what was an object. */
+static u32 empty_to_keep(const struct kmem_cache *s, u32 id)
+{
+	u32 min_partial = cache_nodes[id].min_partial;
+
+	if (unlikely(s->flags & SLAB_TYPESAFE_BY_RCU))
+		return UINT32_MAX;
+	if (unlikely(min_partial))
+		return min_partial - 1;
+	return slab_empty_kept(s);
+}
+
+u32 object_nid(const void *p)
+{
+	const struct region *r = region_at((uintptr_t)p);
+
+	return r ? r->nid : 0;
+}
+
+enum { ALL_NODES = MAX_NUMNODES };
+
+/*
+ * Those of the objects that lie on node nid, or all of them, if `only` is ALL_NODES. Objects of one slab often follow each
+ * other: it is looked up, and put on its list, once.
+ */
+static void free_to_node(u32 id, u32 nid, u32 only, struct page_source src, void *const *objects,
+			 u32 count)
 {
 	const struct kmem_cache *s = cache_of(id);
-	struct kmem_cache_node *n = &cache_nodes[id];
-	u32 keep = max(KEEP_FRAMES / (u32)s->frames, 1u), before = 0;
+	struct kmem_cache_node *n = cache_node(id, nid);
+	u32 keep = empty_to_keep(s, id), before = 0, flushed = 0;
 	struct hlist_head surplus = { NULL };
 	struct slab_range r = { .slab = NULL };
 
@@ -278,13 +473,16 @@ void slab_free_batch(u32 id, struct page_source src, void *const *objects, u32 c
 		void *p = (void *)((uintptr_t)objects[i] & ~(uintptr_t)OBJECT_FRESH);
 
 		if ((size_t)((char *)p - r.start) >= r.bytes) {
+			if (unlikely(only != ALL_NODES) && object_nid(p) != only)
+				continue;
 			if (r.slab)
 				move_slab(n, s, r.slab, before);
 			r = range_of(id, s, p);
 			before = r.slab ? r.slab->inuse : 0;
 		}
+		flushed++;
 		if (likely(put_object(s, &r, p))) {
-			n->nr_free++;
+			ADD_ONCE(n->nr_free, 1);
 			continue;
 		}
 		if (r.slab)
@@ -297,22 +495,65 @@ void slab_free_batch(u32 id, struct page_source src, void *const *objects, u32 c
 	}
 	if (r.slab)
 		move_slab(n, s, r.slab, before);
+	ADD_ONCE(n->nr_flushes, 1);
+	ADD_ONCE(n->nr_flushed, flushed);
 	trim_empty(n, s, keep, &surplus);
 	unlock(&n->lock, RANK_NODE);
 	free_slab_frames(s, &surplus, src);
 }
 
-unsigned long slab_shrink(u32 id, struct page_source src)
+/* One node after the other. */
+void slab_free_batch(u32 id, struct page_source src, void *const *objects, u32 count)
 {
-	struct kmem_cache_node *n = &cache_nodes[id];
+	unsigned long done[BITS_TO_LONGS(MAX_NUMNODES)];
+
+	if (likely(!numa_many())) {
+		free_to_node(id, 0, ALL_NODES, src, objects, count);
+		return;
+	}
+	memset(done, 0, sizeof(done));
+	for (u32 i = 0; i < count; i++) {
+		u32 nid = object_nid(objects[i]);
+
+		if (test_bit(done, nid))
+			continue;
+		bitmap_set(done, nid, 1);
+		free_to_node(id, nid, nid, src, objects, count);
+	}
+}
+
+static unsigned long free_empty(u32 id, struct page_source src, void (*grace_period)(void))
+{
 	struct hlist_head surplus = { NULL };
 
-	if (!READ_ONCE(n->nr_empty))
-		return 0;
-	lock(&n->lock, RANK_NODE);
-	trim_empty(n, cache_of(id), 0, &surplus);
-	unlock(&n->lock, RANK_NODE);
+	for_each_node(nid) {
+		struct kmem_cache_node *n = cache_node(id, nid);
+
+		lock(&n->lock, RANK_NODE);
+		trim_empty(n, cache_of(id), 0, &surplus);
+		unlock(&n->lock, RANK_NODE);
+	}
+	if (grace_period)
+		grace_period();
 	return free_slab_frames(cache_of(id), &surplus, src);
+}
+
+unsigned long slab_shrink(u32 id, struct page_source src)
+{
+	if (!cache_empty_slabs(id) || cache_of(id)->flags & SLAB_TYPESAFE_BY_RCU)
+		return 0;
+	return free_empty(id, src, NULL);
+}
+
+unsigned long slab_shrink_after(u32 id, struct page_source src, void (*grace_period)(void))
+{
+	return free_empty(id, src, grace_period);
+}
+
+unsigned long slab_close(u32 id, struct page_source src)
+{
+	free_empty(id, src, NULL);
+	return cache_slabs(id) * cache_of(id)->objects - cache_free_objects(id);
 }
 
 struct object slab_object(const void *p)
@@ -322,7 +563,7 @@ struct object slab_object(const void *p)
 	size_t at;
 	u32 i;
 
-	if (!slab)
+	if (!slab || !cache_known(slab->cache))
 		return o;
 	o.cache = cache_of(slab->cache);
 	at = (size_t)((const char *)p - slab_start(o.cache, slab));

@@ -5,7 +5,10 @@
 #include "stat/check.h"
 
 #include "base/printk.h"
+#include "debug/slub_debug.h"
+#include "reclaim/vmscan.h"
 #include "sheaf/barn.h"
+#include "slab/purge.h"
 
 static unsigned long broken;
 
@@ -26,9 +29,9 @@ static u32 free_bits(struct page *slab, const struct kmem_cache *s)
 	return sum;
 }
 
-/* What the walk over all frames finds of each cache, to be compared with its node's counts. */
+/* What the walk over a node's frames finds of each cache, to be compared with the node's counts. */
 struct found {
-	unsigned long slabs, empty, free_objects;
+	unsigned long slabs, empty, free_objects, given;
 };
 
 static struct found found[NR_CACHES];
@@ -37,58 +40,40 @@ static void check_slab(struct page *slab)
 {
 	const struct kmem_cache *s = cache_of(slab->cache);
 	u16 *classes = class_of((uintptr_t)page_address(slab));
-	u32 nr_free = free_bits(slab, s);
+	u32 nr_free = free_bits(slab, s), given = slab_given(slab);
 
 	CHECK(slab->inuse + nr_free == s->objects, "slab %p of %s: %u in use, %u free",
 	      page_address(slab), s->name, slab->inuse, nr_free);
 	CHECK((nr_free == 0) == hlist_unhashed(&slab->link), "slab %p of %s: %u free",
 	      page_address(slab), s->name, nr_free);
 	for (u32 i = 0; i < s->frames; i++) {
-		CHECK(classes[i] == slab->cache * CLASS_UNIT, "frame %u of slab %p", i,
-		      page_address(slab));
+		u16 class = i < SLAB_GIVEN_MAX && given >> i & 1 ? GATE * CLASS_UNIT
+								 : class_of_slab(slab);
+
+		CHECK(classes[i] == class, "frame %u of slab %p", i, page_address(slab));
 		if (i)
 			CHECK(slab[i].type == PAGE_TAIL && slab[i].head == i, "frame %u of slab %p",
 			      i, page_address(slab));
 	}
+	CHECK(!given || !(given & ~slab_idle_frames(s, slab)), "slab %p of %s: frames %#x given",
+	      page_address(slab), s->name, given);
+	found[slab->cache].given += (u32)__builtin_popcount(given);
 	found[slab->cache].slabs++;
 	found[slab->cache].empty += slab->inuse == 0;
 	found[slab->cache].free_objects += nr_free;
 }
 
-static bool known_cache(const struct page *slab)
-{
-	return slab->cache > 0 && slab->cache < NR_CACHES;
-}
-
-/* Frames that the head at `index` speaks for. */
-static u32 head_frames(struct region *r, u32 index)
-{
-	struct page *page = &r->page[index];
-
-	switch (page->type) {
-	case PAGE_BUDDY:
-	case PAGE_PCP:
-		return 1u << page->order;
-	case PAGE_LARGE:
-		return max(page->frames, 1u);
-	case PAGE_SLAB:
-		return known_cache(page) ? cache_of(page->cache)->frames : 1;
-	default:
-		return 1; /* absent from a partial region, or in somebody's hands */
-	}
-}
-
 static void check_region(struct zone *z, struct region *r, unsigned long *free_frames,
 			 unsigned long *dirty)
 {
-	for (u32 i = 0; i < FRAMES_PER_REGION; i += head_frames(r, i)) {
+	for (u32 i = 0; i < FRAMES_PER_REGION; i += frames_at(&r->page[i])) {
 		struct page *page = &r->page[i];
-		u32 n = head_frames(r, i);
+		u32 n = frames_at(page);
 
 		CHECK(page->type != PAGE_TAIL, "frame %u of region %#lx", i, r->base);
-		CHECK(page->type != PAGE_SLAB || known_cache(page), "frame %u of region %#lx", i,
-		      r->base);
-		if (page->type == PAGE_SLAB && known_cache(page))
+		CHECK(page->type != PAGE_SLAB || cache_known(page->cache),
+		      "frame %u of region %#lx", i, r->base);
+		if (page->type == PAGE_SLAB && cache_known(page->cache))
 			check_slab(page);
 		if (page->type != PAGE_BUDDY)
 			continue;
@@ -109,7 +94,7 @@ static void check_region(struct zone *z, struct region *r, unsigned long *free_f
 			      (page->order < HUGE_ORDER && r->huge >> (i >> HUGE_ORDER) & 1),
 		      "block %u of region %#lx", i, r->base);
 	}
-	CHECK(r->nid == z->nid, "region %#lx", r->base);
+	CHECK(r->nid == z->nid && r->zone == z, "region %#lx", r->base);
 }
 
 static void check_zone(struct zone *z)
@@ -128,9 +113,9 @@ static void check_zone(struct zone *z)
 	unlock(&z->lock, RANK_ZONE);
 }
 
-static void check_node(u32 id)
+static void check_cache(u32 id, u32 nid)
 {
-	struct kmem_cache_node *n = &cache_nodes[id];
+	struct kmem_cache_node *n = cache_node(id, nid);
 
 	CHECK(n->nr_slabs == found[id].slabs, "%s: %u counted, %lu found", cache_of(id)->name,
 	      n->nr_slabs, found[id].slabs);
@@ -138,17 +123,54 @@ static void check_node(u32 id)
 	      n->nr_empty, found[id].empty);
 	CHECK(n->nr_free == found[id].free_objects, "%s: %lu counted, %lu found",
 	      cache_of(id)->name, n->nr_free, found[id].free_objects);
+	CHECK(n->nr_given == found[id].given, "%s: %lu counted, %lu found", cache_of(id)->name,
+	      n->nr_given, found[id].given);
 	found[id] = (struct found){ 0 };
+}
+
+static void check_node(u32 nid)
+{
+	struct zone *z;
+
+	for_each_zone(z)
+		if (z->nid == nid)
+			check_zone(z);
+	for_each_cache(id)
+		check_cache(id, nid);
+}
+
+/* What lies in a panel is where free would put it. */
+static void check_panels(struct kmem_percpu *c)
+{
+	for_each_slot(nr) {
+		const struct sheaf_slot *slot = slot_of(c, nr);
+		u32 panel = nr - slot_cache(nr);
+
+		if (slot_cache(nr) >= NR_KMALLOC)
+			continue;
+		for (void **o = slot->base; o != slot->top; o++)
+			CHECK(node_panel(object_nid(*o)) == panel, "slot %u: %p of node %u", nr, *o,
+			      object_nid(*o));
+	}
+	CHECK(c->panel == node_panel(c->nid), "panel %u, node %u", c->panel, c->nid);
 }
 
 unsigned long check_all(void)
 {
+	struct kmem_percpu *c;
+
+	lock(&vmscan_lock, RANK_VMSCAN);
 	broken = 0;
-	for (u32 nid = 0; nid < MAX_NUMNODES; nid++)
-		check_zone(node_zone(nid));
-	for (u32 id = 1; id < NR_CACHES; id++)
-		check_node(id);
-	if (percpu_attached(this_cpu))
-		broken += sheaf_verify(this_cpu);
+	for_each_node(nid)
+		check_node(nid);
+	unlock(&vmscan_lock, RANK_VMSCAN);
+	for (u32 id = TYPED_FIRST; id < READ_ONCE(cache_end); id++)
+		broken += (unsigned long)debug_validate(typed_of(id));
+	c = percpu_get();
+	if (c) {
+		broken += sheaf_verify(c);
+		check_panels(c);
+	}
+	percpu_put(c);
 	return broken;
 }

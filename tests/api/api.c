@@ -39,12 +39,27 @@ int heap_inconsistencies(void)
 	return walk ? walk() : 0;
 }
 
+static void *free_sized_found, *free_aligned_sized_found;
+
+static void *looked_up(void **found, const char *name)
+{
+	void *p = __atomic_load_n(found, __ATOMIC_RELAXED);
+
+	if (!p) {
+		int saved = errno;
+
+		p = dlsym(RTLD_DEFAULT, name);
+		errno = saved;
+		__atomic_store_n(found, p, __ATOMIC_RELAXED);
+	}
+	return p;
+}
+
 void call_free_sized(void *p, size_t size)
 {
-	static void (*fn)(void *, size_t);
+	void (*fn)(void *, size_t) =
+		(void (*)(void *, size_t))looked_up(&free_sized_found, "free_sized");
 
-	if (!fn)
-		fn = (void (*)(void *, size_t))dlsym(RTLD_DEFAULT, "free_sized");
 	if (fn)
 		fn(p, size);
 	else
@@ -53,10 +68,10 @@ void call_free_sized(void *p, size_t size)
 
 void call_free_aligned_sized(void *p, size_t align, size_t size)
 {
-	static void (*fn)(void *, size_t, size_t);
+	void (*fn)(void *, size_t, size_t) =
+		(void (*)(void *, size_t, size_t))looked_up(&free_aligned_sized_found,
+							    "free_aligned_sized");
 
-	if (!fn)
-		fn = (void (*)(void *, size_t, size_t))dlsym(RTLD_DEFAULT, "free_aligned_sized");
 	if (fn)
 		fn(p, align, size);
 	else
@@ -85,6 +100,13 @@ size_t rss_bytes(void)
 	return status_bytes("VmRSS:");
 }
 
+size_t rss_room(size_t bytes)
+{
+	bool more = getenv("SLABMALLOC_DEBUG") || getenv("SLABMALLOC_NUMA");
+
+	return more ? 4 * bytes : bytes;
+}
+
 size_t rss_peak_bytes(void)
 {
 	return status_bytes("VmHWM:");
@@ -101,15 +123,6 @@ void *opaque(const void *p)
 
 	__asm__ volatile("" : "+r"(q) : : "memory");
 	return q;
-}
-
-uint64_t rng_next(struct rng *r)
-{
-	uint64_t z = r->state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return z ^ (z >> 31);
 }
 
 /*

@@ -47,6 +47,9 @@ void call_free_aligned_sized(void *p, size_t align, size_t size);
 
 /* Resident bytes of this process, now and at most, and its mapped bytes. */
 size_t rss_bytes(void);
+
+/* What memory may have grown by: several times as much where every object is watched, or there are several nodes. */
+size_t rss_room(size_t bytes);
 size_t rss_peak_bytes(void);
 size_t mapped_bytes(void);
 
@@ -60,10 +63,7 @@ struct rng {
 
 uint64_t rng_next(struct rng *r);
 
-static inline uint64_t rng_below(struct rng *r, uint64_t n)
-{
-	return rng_next(r) % n;
-}
+uint64_t rng_below(struct rng *r, uint64_t n);
 
 /*
  * Contents that tell whose they are: whole up to PATTERN_WHOLE bytes; beyond that, both ends and

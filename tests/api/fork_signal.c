@@ -125,7 +125,7 @@ static void fork_in_a_handler_works_in_a_single_threaded_program(void **state)
 {
 	(void)state;
 	child_ends_in_handler = false;
-	assert_true(succeeds_in_child(churn_alone_while_signals_fork, NULL, 40));
+	assert_true(succeeds_in_child(churn_alone_while_signals_fork, NULL, 200));
 }
 
 static atomic_bool stop;
@@ -165,14 +165,14 @@ static void fork_in_a_handler_works_in_a_threaded_program(void **state)
 {
 	(void)state;
 	child_ends_in_handler = true;
-	assert_true(succeeds_in_child(churn_beside_threads_while_signals_fork, NULL, 40));
+	assert_true(succeeds_in_child(churn_beside_threads_while_signals_fork, NULL, 200));
 }
 
 static void a_child_of_a_handler_in_a_threaded_program_goes_on(void **state)
 {
 	(void)state;
 	child_ends_in_handler = false;
-	assert_true(succeeds_in_child(churn_beside_threads_while_signals_fork, NULL, 40));
+	assert_true(succeeds_in_child(churn_beside_threads_while_signals_fork, NULL, 200));
 }
 
 int main(void)

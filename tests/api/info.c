@@ -29,8 +29,8 @@ static void mallinfo2_counts_what_is_allocated(void **state)
 	assert_true(with.uordblks <= before.uordblks + ARRAY_SIZE(p) * 1100 + MIB);
 	assert_true(after.uordblks < before.uordblks + MIB);
 	/* glibc's identity: its arena is what is used and what is free in it. */
-	assert_true(with.arena >= with.uordblks);
-	assert_true(with.arena >= with.fordblks);
+	assert_int_equal(with.arena, with.uordblks + with.fordblks);
+	assert_true(after.smblks > 0 && after.fsmblks >= 16 * after.smblks);
 }
 
 static void mallinfo2_counts_large_blocks(void **state)
@@ -41,7 +41,9 @@ static void mallinfo2_counts_large_blocks(void **state)
 	(void)state;
 	with = mallinfo2();
 	free(p);
-	assert_true(with.uordblks + with.hblkhd >= before.uordblks + before.hblkhd + 100 * MIB);
+	assert_true(with.hblkhd >= before.hblkhd + 100 * MIB);
+	assert_int_equal(with.hblks, before.hblks + 1);
+	assert_int_equal(with.uordblks, before.uordblks);
 }
 
 /* The old one has ints: what does not fit must not come out negative or be a trap. */
@@ -111,7 +113,7 @@ static void check_trim_gives_back(size_t size)
 	freed = rss_bytes();
 	gave_back = malloc_trim(0);
 	trimmed = rss_bytes();
-	check(trimmed < before + 6 * MIB);
+	check(trimmed < before + 12 * MIB);
 	/* Much may have gone back at once; if anything was left to be given, 1 says so. */
 	check(gave_back == 1 || freed < trimmed + MIB);
 	check(heap_inconsistencies() == 0);
@@ -139,19 +141,19 @@ static void trim_after_large(void *arg)
 static void malloc_trim_gives_small_objects_back(void **state)
 {
 	(void)state;
-	assert_true(succeeds_in_child(trim_after_small, NULL, 60));
+	assert_true(succeeds_in_child(trim_after_small, NULL, 300));
 }
 
 static void malloc_trim_gives_middle_objects_back(void **state)
 {
 	(void)state;
-	assert_true(succeeds_in_child(trim_after_middle, NULL, 60));
+	assert_true(succeeds_in_child(trim_after_middle, NULL, 300));
 }
 
 static void malloc_trim_gives_large_blocks_back(void **state)
 {
 	(void)state;
-	assert_true(succeeds_in_child(trim_after_large, NULL, 60));
+	assert_true(succeeds_in_child(trim_after_large, NULL, 300));
 }
 
 /* One object in a hundred stays, at random: whole slabs come free, and their pages must go. */
@@ -186,7 +188,7 @@ static void trim_of_a_fragmented_heap(void *arg)
 static void malloc_trim_gives_back_what_is_whole_in_a_fragmented_heap(void **state)
 {
 	(void)state;
-	assert_true(succeeds_in_child(trim_of_a_fragmented_heap, NULL, 60));
+	assert_true(succeeds_in_child(trim_of_a_fragmented_heap, NULL, 300));
 }
 
 /* Without a call of malloc_trim: dirty memory is bounded, and old dirty memory goes. */
@@ -209,7 +211,7 @@ static void freed_memory_goes_back_with_time(void *arg)
 static void memory_that_nobody_uses_goes_back_with_time(void **state)
 {
 	(void)state;
-	assert_true(succeeds_in_child(freed_memory_goes_back_with_time, NULL, 60));
+	assert_true(succeeds_in_child(freed_memory_goes_back_with_time, NULL, 300));
 }
 
 int main(void)

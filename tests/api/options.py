@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Options, their warnings, and the statistics at exit: usage: REPORT, with SLABMALLOC_SO."""
 
+import json
 import os
+import pathlib
 import re
 import sys
 import tempfile
@@ -14,11 +16,8 @@ KEYS = """
     abort thp thp_start dirty_max dirty_min decay_ms sheaf_bytes vmalloc_cache stats help
 """.split()
 
-TOTALS = """
-    live_bytes committed_bytes resident_bytes mapped_bytes metadata_bytes dirty_bytes sheaf_bytes
-    vmalloc_bytes huge_bytes mmap_calls munmap_calls madvise_calls mprotect_calls mremap_calls
-    threads
-""".split()
+SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "preload/stats.schema.json"
+TOTALS = list(json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]["totals"]["properties"])
 
 SLABINFO_HEADER = (
     "slabinfo - version: 2.1\n"
@@ -34,19 +33,20 @@ ORDERS = 15
 
 
 class Dump:
-    """A dump of statistics in its three parts; `wrong` says what is not as it should be."""
+    """A dump in its four parts, on several nodes six; `wrong` says what is not as it should be."""
 
     def __init__(self, text):
         self.wrong = []
         self.caches = {}
         self.totals = {}
         parts = text.split("\n\n")
-        if len(parts) != 3:
-            self.wrong.append(f"{len(parts)} parts, not three")
+        if len(parts) not in (4, 6):
+            self.wrong.append(f"{len(parts)} parts, not four")
             return
         self.read_slabinfo(parts[0] + "\n")
         self.read_buddyinfo(parts[1])
-        self.read_totals(parts[2])
+        self.read_zoneinfo(parts[2])
+        self.read_totals(parts[3])
 
     def read_slabinfo(self, text):
         if not text.startswith(SLABINFO_HEADER):
@@ -76,6 +76,14 @@ class Dump:
             if line != wanted:
                 self.wrong.append(f"buddyinfo: {line}")
 
+    def read_zoneinfo(self, text):
+        lines = text.splitlines()
+        if not re.fullmatch(r"Node \d+, zone +\w+", lines[0]):
+            self.wrong.append(f"zoneinfo: {lines[0]}")
+        for line in lines:
+            if not re.fullmatch(r"Node \d+, zone +\w+|  pages free +\d+| {6,8}\w+ +\d+", line):
+                self.wrong.append(f"zoneinfo: {line}")
+
     def read_totals(self, text):
         for line in text.splitlines():
             found = re.fullmatch(r"(\w+) +(\d+)", line)
@@ -83,7 +91,9 @@ class Dump:
                 self.wrong.append(f"totals: {line}")
                 continue
             self.totals[found[1]] = int(found[2])
-        if list(self.totals) != TOTALS:
+        others = [n for n in self.totals if n not in TOTALS]
+        alien = [n for n in others if not n.startswith(("pressure_", "shrink_"))]
+        if list(self.totals)[: len(TOTALS)] != TOTALS or alien:
             self.wrong.append(f"totals: names are {list(self.totals)}")
 
 
@@ -216,20 +226,61 @@ def check_figures(tap, report):
     )
 
 
+# What glibc's malloc_stats writes.
+MALLOC_STATS = """Arena 0:
+system bytes     = %10d
+in use bytes     = %10d
+Total (incl. mmap):
+system bytes     = %10d
+in use bytes     = %10d
+max mmap regions = %10d
+max mmap bytes   = %10d
+"""
+# The children of malloc_info's root, and of its heap.
+TOTALS_OF_HEAP = ["total fast", "total rest"]
+SYSTEM = ["system current", "system max", "aspace total", "aspace mprotect"]
+
+
+def elements(parent):
+    return [f"{e.tag} {e.get('type', '')}".strip() for e in parent]
+
+
+def check_malloc_info(tap, text):
+    root = xml.etree.ElementTree.fromstring(text)
+    heap = root.find("heap")
+    tap.ok(
+        root.tag == "malloc" and root.get("version") == "1"
+        and elements(root) == ["heap", *TOTALS_OF_HEAP, "total mmap", *SYSTEM]
+        and elements(heap) == ["sizes", *TOTALS_OF_HEAP, *SYSTEM],
+        "malloc_info has glibc's elements",
+        text,
+    )
+    sizes = [{k: int(v) for k, v in e.items()} for e in heap.find("sizes")]
+    good = [
+        e["from"] <= e["to"] and e["total"] == e["to"] * e["count"] and e["count"] > 0
+        for e in sizes
+    ]
+    tap.ok(sizes and all(good), "its sizes are those of free objects", sizes)
+
+
 def check_glibc_reports(tap, report):
     result = run([report, "xml"], preload=[library()])
     try:
-        root = xml.etree.ElementTree.fromstring(result.stdout)
-        words = f"root element {root.tag}, version {root.get('version')}"
-        good = root.tag == "malloc" and root.get("version") == "1"
-    except xml.etree.ElementTree.ParseError as e:
-        good, words = False, str(e)
-    tap.ok(good and result.returncode == 0, "malloc_info writes XML", words, outcome(result))
+        check_malloc_info(tap, result.stdout)
+    except (xml.etree.ElementTree.ParseError, AttributeError) as e:
+        tap.ok(False, "malloc_info writes XML", e, outcome(result))
     result = run([report, "stats"], preload=[library()])
+    numbers = [int(n) for n in re.findall(r"= +(\d+)$", result.stderr, re.M)]
     tap.ok(
-        result.returncode == 0 and len(result.stderr) > 100 and not result.stdout,
-        "malloc_stats reports on stderr",
+        result.returncode == 0 and not result.stdout
+        and len(numbers) == 6 and MALLOC_STATS % tuple(numbers) == result.stderr,
+        "malloc_stats writes glibc's lines on stderr",
         outcome(result),
+    )
+    tap.ok(
+        len(numbers) == 6 and 64000 <= numbers[1] <= numbers[0] <= numbers[2],
+        "and they are this heap's numbers",
+        numbers,
     )
 
 

@@ -92,7 +92,7 @@ static void consume_all(void)
 		free(p);
 	}
 	pthread_join(producer, NULL);
-	assert_true(rss_bytes() < before + 24 * MIB);
+	assert_true(rss_bytes() < before + rss_room(24 * MIB));
 }
 
 static void producer_and_consumer_run_in_bounded_memory(void **state)
@@ -208,7 +208,7 @@ static void what_a_thread_frees_and_leaves_is_used_again(void **state)
 		if (round == 10)
 			before = rss_bytes();
 	}
-	assert_true(rss_bytes() < before + 2 * MIB);
+	assert_true(rss_bytes() < before + rss_room(2 * MIB));
 }
 
 static void *make_list_in_thread(void *arg)
@@ -232,7 +232,7 @@ static void objects_outlive_the_thread_that_made_them(void **state)
 		if (round == 10)
 			before = rss_bytes();
 	}
-	assert_true(rss_bytes() < before + 2 * MIB);
+	assert_true(rss_bytes() < before + rss_room(2 * MIB));
 	assert_int_equal(heap_inconsistencies(), 0);
 }
 

@@ -34,6 +34,9 @@ void shadow_fail(const struct actor *a, const struct object *o, const char *what
 void object_create(struct actor *a, struct object *o);
 void object_resize(struct actor *a, struct object *o);
 void object_destroy(struct actor *a, struct object *o);
+/* The first and the last step of these: the object at o->p of o->size bytes becomes live, or dies. */
+void object_adopt(struct actor *a, struct object *o);
+void object_disown(struct actor *a, struct object *o);
 /* Contents, and that the usable size is still what it was. */
 void object_verify(const struct actor *a, const struct object *o);
 

@@ -52,7 +52,7 @@ static void check_zero(const struct actor *a, const struct object *o)
 			shadow_fail(a, o, "calloc's memory is not zero");
 }
 
-static void adopt(struct actor *a, struct object *o)
+void object_adopt(struct actor *a, struct object *o)
 {
 	size_t align = o->align > MIN_ALIGN ? o->align : MIN_ALIGN;
 
@@ -71,7 +71,7 @@ static void adopt(struct actor *a, struct object *o)
 	pattern_fill(o->p, o->filled, o->seed);
 }
 
-static void disown(struct actor *a, struct object *o)
+void object_disown(struct actor *a, struct object *o)
 {
 	object_verify(a, o);
 	if (!shadow_release(o->p, o->usable))
@@ -152,7 +152,7 @@ void object_create(struct actor *a, struct object *o)
 		create_aligned(a, o, roll);
 	else
 		create_paged(a, o, roll);
-	adopt(a, o);
+	object_adopt(a, o);
 }
 
 /* Half of the new sizes are near the old one, as when programs let a buffer grow. */
@@ -168,7 +168,7 @@ void object_resize(struct actor *a, struct object *o)
 		size = 1 + size % 256;
 	factor = random_factor(a, size);
 
-	disown(a, o);
+	object_disown(a, o);
 	o->size = size;
 	o->align = 0;
 	if (rng_below(&a->rng, 4)) {
@@ -181,7 +181,7 @@ void object_resize(struct actor *a, struct object *o)
 	if (o->p &&
 	    !pattern_prefix_holds(o->p, old.filled, old.size < size ? old.size : size, old.seed))
 		shadow_fail(a, &old, "realloc did not keep the contents");
-	adopt(a, o);
+	object_adopt(a, o);
 }
 
 /* Every way to free that the object's kind permits; errno must survive them all. */
@@ -190,7 +190,7 @@ void object_destroy(struct actor *a, struct object *o)
 	uint64_t roll = rng_below(&a->rng, 16);
 	bool aligned = o->align != 0;
 
-	disown(a, o);
+	object_disown(a, o);
 	errno = 4711;
 	if (roll < 3 && !aligned) {
 		a->call = "free_sized";

@@ -43,9 +43,15 @@ def library():
     return os.path.realpath(path)
 
 
+def environment():
+    """The environment without the library's options, but for made-up nodes: all holds there, too."""
+    return {k: v for k, v in os.environ.items()
+            if not k.startswith("SLABMALLOC_") or k == "SLABMALLOC_NUMA"}
+
+
 def run(argv, preload=None, timeout=60, **variables):
     """Run a program; preload is a list of libraries; the rest are environment variables."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("SLABMALLOC_")}
+    env = environment()
     if "SLABMALLOC_TEST_PEER" in os.environ:
         env["SLABMALLOC_TEST_PEER"] = "1"
     env.pop("LD_PRELOAD", None)

@@ -1,10 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The man page lists exactly the options (with their defaults) that help:1 prints, and exactly the
-# statistics that SLABMALLOC_STATS=1 writes; and it renders without a warning.
-# usage: man.sh PAGE LIBRARY
+# The man page lists exactly the options (with their defaults) that help:1 prints, and exactly the columns
+# of slabinfo that SLABMALLOC_STATS=1 writes; the page of the statistics has exactly the numbers of
+# the schema. Both render without a warning.
+# usage: man.sh PAGE LIBRARY STATISTICS_PAGE SCHEMA
 page=$1
 library=$2
+statistics_page=$3
+schema=$4
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 failed=0
@@ -50,18 +53,35 @@ items Caches >"$dir/page"
 sed -n 's/^# name *//p' "$dir/statistics" | grep -o '<[a-z]*_*[a-z]*>' | tr -d '<>' >"$dir/library"
 compare 'slabinfo columns'
 
-items Totals >"$dir/page"
-awk '/^$/ { part++ } part == 2 && NF { print $1 }' "$dir/statistics" >"$dir/library"
-compare 'statistics'
+# The names of a table's numbers; what else its rows have is told in the text.
+numbers() {
+	python3 - "$schema" "$1" <<'PYTHON'
+import json, sys
+with open(sys.argv[1], encoding="utf-8") as f:
+    table = json.load(f)["properties"][sys.argv[2]]
+row = table.get("items") or table.get("oneOf", [table])[-1]
+other = {"id", "name", "node", "zone", "tid", "orders", "buckets"}
+print("\n".join(n for n in row["properties"] if n not in other))
+PYTHON
+}
+
+page=$statistics_page
+for table in totals caches zones nodes cache_nodes threads calls slow_paths pressures shrinkers mempools kfence; do
+	items "$table" >"$dir/page"
+	numbers "$table" >"$dir/library"
+	compare "$table"
+done
 
 for renderer in 'groff -ww -mandoc -Tutf8' 'mandoc -T lint -W warning'; do
 	command -v "${renderer%% *}" >/dev/null || continue
-	$renderer "$page" >"$dir/rendered" 2>"$dir/warnings" || failed=1
-	case $renderer in mandoc*) mv "$dir/rendered" "$dir/warnings" ;; esac
-	if [ -s "$dir/warnings" ]; then
-		echo "$renderer:"
-		cat "$dir/warnings"
-		failed=1
-	fi
+	for page in "$1" "$statistics_page"; do
+		$renderer "$page" >"$dir/rendered" 2>"$dir/warnings" || failed=1
+		case $renderer in mandoc*) mv "$dir/rendered" "$dir/warnings" ;; esac
+		if [ -s "$dir/warnings" ]; then
+			echo "$renderer:"
+			cat "$dir/warnings"
+			failed=1
+		fi
+	done
 done
 exit $failed

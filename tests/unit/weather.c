@@ -8,11 +8,11 @@
 #include "os/thread.h"
 #include "unit.h"
 
-struct weather weather = { -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
+struct weather weather = { -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
 
 void clear_weather(void)
 {
-	weather = (struct weather){ -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
+	weather = (struct weather){ -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
 }
 
 static bool fails(int *successes, int err)
@@ -40,11 +40,25 @@ WRAP(void *, NULL, ENOMEM, os_map, (size_t size), (size))
 WRAP(void *, NULL, ENOMEM, os_map_aligned, (size_t size, size_t align), (size, align))
 WRAP(void *, NULL, ENOMEM, os_reserve_aligned, (size_t size, size_t align), (size, align))
 WRAP(bool, false, ENOMEM, os_commit, (void *addr, size_t size), (addr, size))
+WRAP(bool, false, errno, os_protect, (void *addr, size_t size, bool yes), (addr, size, yes))
 WRAP(void *, NULL, ENOMEM, os_remap, (void *addr, size_t old, size_t size), (addr, old, size))
 
 /* Nobody is told why these fail: they keep errno. */
 WRAP(bool, false, errno, os_unmap, (void *addr, size_t size), (addr, size))
 WRAP(bool, false, errno, os_purge, (void *addr, size_t size), (addr, size))
+void __real_os_purge_ranges(const struct os_range *range, u32 n, bool *kept);
+void __wrap_os_purge_ranges(const struct os_range *range, u32 n, bool *kept);
+
+void __wrap_os_purge_ranges(const struct os_range *range, u32 n, bool *kept)
+{
+	if (weather.os_purge < 0) {
+		__real_os_purge_ranges(range, n, kept);
+		return;
+	}
+	for (u32 i = 0; i < n; i++)
+		kept[i] = !__wrap_os_purge(range[i].addr, range[i].size);
+}
+
 WRAP(bool, false, errno, os_hugepage, (void *addr, size_t size, bool yes), (addr, size, yes))
 
 u64 __real_os_now_ms(void);

@@ -145,6 +145,43 @@ TEST(stats_takes_nowhere_stderr_or_a_path)
 	assert_string_equal(options.stats, "/tmp/of.%p:x");
 }
 
+TEST(stats_have_a_format_an_interval_and_a_signal)
+{
+	static const struct {
+		const char *text;
+		unsigned int number;
+	} signals[] = { { "USR2", 12 }, { "SIGUSR2", 12 }, { "12", 12 }, { "HUP", 1 },
+			{ "40", 40 },   { "WINCH", 28 },   { "0", 0 } };
+	char text[100];
+
+	assert_string_equal(warnings_of("stats_format:prometheus,stats_interval:60"), "");
+	assert_int_equal(options.stats_format, 2);
+	assert_int_equal(options.stats_interval, 60);
+	assert_string_equal(warnings_of("stats_format:html,stats_interval:86400"), "");
+	assert_int_equal(options.stats_format, 3);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		snprintf(text, sizeof(text), "stats_signal:%s", signals[i].text);
+		assert_string_equal(warnings_of(text), "");
+		assert_int_equal(options.stats_signal, signals[i].number);
+	}
+}
+
+TEST(other_formats_intervals_and_signals_are_refused)
+{
+	static const char *const bad[] = {
+		"stats_format:xml",     "stats_format:JSON",   "stats_format:",
+		"stats_interval:86401", "stats_interval:1s",   "stats_signal:",
+		"stats_signal:KILL",    "stats_signal:STOP",   "stats_signal:SEGV",
+		"stats_signal:9",       "stats_signal:11",     "stats_signal:32",
+		"stats_signal:12a",     "stats_signal:usr2",   "stats_signal:SIG",
+		"stats_signal:USR",     "stats_signal:USR222", "stats_signal:99999",
+		"stats_signal:0x",      "stats_signal:-1",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_refused(bad[i]);
+}
+
 TEST(a_path_that_does_not_fit_is_refused_and_its_name_cut)
 {
 	char text[1000] = "stats:";
@@ -270,6 +307,8 @@ int main(void)
 		cmocka_unit_test_setup(flags_take_0_and_1_only, reset),
 		cmocka_unit_test_setup(thp_takes_its_three_names_only, reset),
 		cmocka_unit_test_setup(stats_takes_nowhere_stderr_or_a_path, reset),
+		cmocka_unit_test_setup(stats_have_a_format_an_interval_and_a_signal, reset),
+		cmocka_unit_test_setup(other_formats_intervals_and_signals_are_refused, reset),
 		cmocka_unit_test_setup(a_path_that_does_not_fit_is_refused_and_its_name_cut, reset),
 		cmocka_unit_test_setup(unknown_keys_are_named_each_and_the_rest_is_applied, reset),
 		cmocka_unit_test_setup(empty_parts_are_nothing_and_the_last_word_counts, reset),

@@ -204,7 +204,7 @@ static void fork_often_beside_busy_threads(void)
 
 		if (pid == 0) {
 			/* Every lock is free, and the heap works in all its parts. */
-			for (u32 id = 1; id < NR_CACHES; id++)
+			for (u32 id = 1; id < NR_KMALLOC; id++)
 				heap_free(this_cpu, id, heap_untagged(heap_alloc(this_cpu, id)));
 			reclaim_all(this_cpu, true);
 			_exit(0);
@@ -215,7 +215,7 @@ static void fork_often_beside_busy_threads(void)
 	for (int i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);
 	reclaim_all(this_cpu, true);
-	for (u32 id = 1; id < NR_CACHES; id++)
+	for (u32 id = 1; id < NR_KMALLOC; id++)
 		check(heap_objects_out(id) == 0);
 }
 

@@ -117,6 +117,33 @@ TEST(purged_memory_reads_as_zero_and_is_resident_no_more)
 	os_unmap(p, 16 * page);
 }
 
+/* So many that they go as a list, where the kernel takes lists. */
+TEST(ranges_go_together_and_those_refused_are_named)
+{
+	struct os_range range[OS_RANGES];
+	bool kept[OS_RANGES];
+	size_t size = 2 * OS_RANGES * page;
+	unsigned long before = os_stats.purged;
+	char *p = os_map(size);
+
+	memset(p, 1, size);
+	for (u32 i = 0; i < OS_RANGES; i++)
+		range[i] = (struct os_range){ p + 2 * i * page, page };
+	/* The kernel does not take from under a lock. */
+	assert_false(mlock(range[40].addr, page));
+	assert_false(mlock(range[OS_RANGES - 1].addr, page));
+	os_purge_ranges(range, OS_RANGES, kept);
+	for (u32 i = 0; i < OS_RANGES; i++) {
+		bool refused = i == 40 || i == OS_RANGES - 1;
+
+		assert_int_equal(kept[i], refused);
+		assert_true(all_bytes_are(range[i].addr, page, refused));
+		assert_true(all_bytes_are((char *)range[i].addr + page, page, 1));
+	}
+	assert_int_equal(os_stats.purged - before, (OS_RANGES - 2) * page);
+	os_unmap(p, size);
+}
+
 TEST(remapping_keeps_contents_both_ways)
 {
 	size_t before = mapped();
@@ -235,6 +262,7 @@ int main(void)
 		cmocka_unit_test(reserved_space_is_out_of_reach_until_it_is_committed),
 		cmocka_unit_test(decommitted_space_is_out_of_reach_and_zero_when_it_comes_back),
 		cmocka_unit_test(purged_memory_reads_as_zero_and_is_resident_no_more),
+		cmocka_unit_test(ranges_go_together_and_those_refused_are_named),
 		cmocka_unit_test(remapping_keeps_contents_both_ways),
 		cmocka_unit_test(pages_move_out_and_leave_zeroes),
 		cmocka_unit_test(a_move_that_the_kernel_refuses_changes_nothing),

@@ -113,25 +113,6 @@ TEST(what_cannot_be_written_is_told_and_errno_kept)
 	assert_int_equal(errno, 1234);
 }
 
-TEST(a_created_file_is_empty_and_its_descriptor_not_inherited)
-{
-	char path[] = "/tmp/slabmalloc-unit-XXXXXX", text[] = "old";
-	struct stat st;
-	int fd = mkstemp(path);
-
-	assert_true(platform_write(fd, text, 3));
-	os_close(fd);
-	fd = os_create(path);
-	assert_true(fd >= 0);
-	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_size, 0);
-	os_close(fd);
-	unlink(path);
-	assert_int_equal(os_create("/nonexistent/file"), -1);
-	assert_int_equal(errno, ENOENT);
-}
-
 TEST(a_copied_descriptor_is_out_of_the_way)
 {
 	int copy = os_dup(1);
@@ -151,7 +132,6 @@ int main(void)
 		cmocka_unit_test(single_threaded_is_true_only_before_the_first_thread),
 		cmocka_unit_test(write_goes_on_after_signals_and_short_writes),
 		cmocka_unit_test(what_cannot_be_written_is_told_and_errno_kept),
-		cmocka_unit_test(a_created_file_is_empty_and_its_descriptor_not_inherited),
 		cmocka_unit_test(a_copied_descriptor_is_out_of_the_way),
 	};
 

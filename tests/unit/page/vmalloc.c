@@ -33,7 +33,7 @@ static int teardown(__attribute__((unused)) void **state)
 
 static char *alloc(size_t size)
 {
-	char *p = vmalloc(size, 1, false, false);
+	char *p = vmalloc(0, size, 1, false, false);
 
 	assert_non_null(p);
 	return p;
@@ -92,7 +92,7 @@ TEST(an_area_is_zero_writable_and_of_whole_pages)
 {
 	for (size_t size = 1; size < 40 * page; size += 3 * page / 2) {
 		size_t mapped = os_stats.mapped, rounded = ALIGN(size, page);
-		char *p = vmalloc(size, 1, true, false);
+		char *p = vmalloc(0, size, 1, true, false);
 
 		assert_int_equal((uintptr_t)p % page, 0);
 		assert_int_equal(vsize(p), rounded);
@@ -108,7 +108,7 @@ TEST(an_area_is_zero_writable_and_of_whole_pages)
 TEST(an_area_is_aligned_as_asked)
 {
 	for (size_t align = page; align <= 4 * GIB; align *= 4) {
-		char *p = vmalloc(3 * page, align, true, false);
+		char *p = vmalloc(0, 3 * page, align, true, false);
 
 		assert_non_null(p);
 		assert_int_equal((uintptr_t)p % align, 0);
@@ -147,7 +147,7 @@ TEST(a_freed_area_is_used_again_without_a_call_and_zeroed_when_asked)
 	assert_true(all_bytes_are(p, 100 * page, 1));
 	assert_int_equal(vm.taken_bytes - taken, 100 * page);
 	vfree(p);
-	assert_ptr_equal(vmalloc(90 * page, 1, true, false), p);
+	assert_ptr_equal(vmalloc(0, 90 * page, 1, true, false), p);
 	assert_true(all_bytes_are(p, 90 * page, 0));
 	assert_int_equal(vsize(p), 90 * page);
 	vfree(p);
@@ -192,7 +192,7 @@ TEST(cached_neighbours_are_one_area_again)
 	assert_int_equal(vm.nr_cached, 2);
 	vfree(p + 30 * page);
 	assert_int_equal(vm.nr_cached, 1);
-	assert_ptr_equal(vmalloc(90 * page, 1, true, false), p);
+	assert_ptr_equal(vmalloc(0, 90 * page, 1, true, false), p);
 	assert_true(all_bytes_are(p, 90 * page, 0));
 	assert_counts_hold();
 	vfree(p);
@@ -209,7 +209,7 @@ TEST(the_largest_smaller_area_grows_where_none_fits)
 	vfree(cached[1]);
 	vfree(cached[0]);
 	mremaps = os_stats.mremap;
-	p = vmalloc(60 * page, 1, true, false);
+	p = vmalloc(0, 60 * page, 1, true, false);
 	assert_int_equal(os_stats.mremap, mremaps + 1);
 	assert_int_equal(vm.cached_bytes, 10 * page);
 	assert_int_equal(vsize(p), 60 * page);
@@ -229,7 +229,7 @@ TEST(a_cached_area_that_cannot_grow_makes_way_for_a_new_one)
 
 	vfree(p);
 	weather.os_remap = 0;
-	p = vmalloc(15 * page, 1, true, false);
+	p = vmalloc(0, 15 * page, 1, true, false);
 	assert_non_null(p);
 	assert_int_equal(vm.nr_cached, 0);
 	assert_true(all_bytes_are(p, 15 * page, 0));
@@ -442,21 +442,21 @@ TEST(an_area_that_the_kernel_does_not_unmap_gives_its_memory_back)
 TEST(without_memory_the_answer_is_null_and_nothing_is_kept)
 {
 	weather.os_map = 0;
-	assert_null(vmalloc(10 * page, 1, true, false));
+	assert_null(vmalloc(0, 10 * page, 1, true, false));
 	clear_weather();
 	weather.os_map_aligned = 0;
-	assert_null(vmalloc(10 * page, 4 * page, true, false));
+	assert_null(vmalloc(0, 10 * page, 4 * page, true, false));
 	clear_weather();
-	assert_null(vmalloc(SIZE_MAX, 1, true, false));
-	assert_null(vmalloc((size_t)PTRDIFF_MAX + 1, 1, true, false));
-	assert_null(vmalloc(PTRDIFF_MAX - 2 * page, 1, true, false));
-	assert_null(vmalloc(PTRDIFF_MAX - 2 * page, 1ul << 62, true, false));
+	assert_null(vmalloc(0, SIZE_MAX, 1, true, false));
+	assert_null(vmalloc(0, (size_t)PTRDIFF_MAX + 1, 1, true, false));
+	assert_null(vmalloc(0, PTRDIFF_MAX - 2 * page, 1, true, false));
+	assert_null(vmalloc(0, PTRDIFF_MAX - 2 * page, 1ul << 62, true, false));
 }
 
 TEST(a_huge_area_is_aligned_to_huge_pages_and_asks_for_them)
 {
 	unsigned long advices = os_stats.madvise;
-	char *p = vmalloc(5 * MIB, 1, false, true);
+	char *p = vmalloc(0, 5 * MIB, 1, false, true);
 
 	assert_int_equal((uintptr_t)p % HUGE_SIZE, 0);
 	assert_int_equal(os_stats.madvise, advices + 1);
@@ -481,7 +481,7 @@ TEST(many_areas_live_side_by_side)
 		}
 		if (!p) {
 			areas[i].size = page * (1 + random_below(&rng, 20));
-			p = vmalloc(areas[i].size, 1, false, false);
+			p = vmalloc(0, areas[i].size, 1, false, false);
 		} else if (random_below(&rng, 3) == 0) {
 			areas[i].size = page * (1 + random_below(&rng, 20));
 			p = vrealloc(p, areas[i].size);

@@ -77,6 +77,27 @@ TEST(a_block_has_exactly_as_many_frames_as_were_asked_for)
 	assert_int_equal(z.nr_free, z.nr_present);
 }
 
+/* Else three frames behind each would be left to whoever wants three. */
+TEST(blocks_of_odd_numbers_of_frames_lie_behind_each_other)
+{
+	enum { N = 200, FRAMES = 5 };
+	struct page *page[N];
+	u32 gaps = 0;
+
+	for (u32 i = 0; i < N; i++) {
+		page[i] = alloc(FRAMES);
+		if (i && page[i] != page[i - 1] + FRAMES)
+			gaps++;
+	}
+	assert_true(gaps <= N * FRAMES / FRAMES_PER_HUGE + 1);
+	/* What was freed last is taken next, not what lies further on. */
+	zone_free(&z, page[N - 1], FRAMES, false);
+	assert_ptr_equal(alloc(FRAMES), page[N - 1]);
+	for (u32 i = 0; i < N; i++)
+		zone_free(&z, page[i], FRAMES, false);
+	assert_int_equal(z.nr_free, z.nr_present);
+}
+
 TEST(a_block_starts_at_a_multiple_of_the_alignment)
 {
 	for (unsigned int order = 0; order <= MAX_ORDER; order++) {
@@ -443,16 +464,31 @@ TEST(pieces_serve_where_regions_cannot_be_had)
 	assert_child_succeeds(live_on_pieces);
 }
 
-static size_t address_space(void)
+/* All of it, and what of it counts as data (and stack). */
+static void read_sizes(size_t *all, size_t *data)
 {
-	size_t pages = 0;
-	char buf[64];
 	FILE *f = fopen("/proc/self/statm", "r");
 
-	check(f && fgets(buf, sizeof(buf), f));
+	check(f && fscanf(f, "%zu %*u %*u %*u %*u %zu", all, data) == 2);
 	fclose(f);
-	pages = strtoul(buf, NULL, 10);
-	return pages * os_page_size();
+	*all *= os_page_size();
+	*data *= os_page_size();
+}
+
+static size_t address_space(void)
+{
+	size_t all, data;
+
+	read_sizes(&all, &data);
+	return all;
+}
+
+static size_t data_size(void)
+{
+	size_t all, data;
+
+	read_sizes(&all, &data);
+	return data;
 }
 
 static void limit(int resource, size_t bytes)
@@ -512,8 +548,7 @@ static void fill_limited_data(void)
 	size_t reserved = os_stats.mapped;
 	u32 n;
 
-	/* What the process has already is less than its address space. */
-	limit(RLIMIT_DATA, 16 * MIB);
+	limit(RLIMIT_DATA, data_size() + 16 * MIB);
 	n = fill_up(pages, ARRAY_SIZE(pages));
 	check(n >= 8 * MIB >> FRAME_SHIFT);
 	for (int i = 0; i < 100; i++)
@@ -540,6 +575,7 @@ int main(void)
 #define ZONE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		ZONE_TEST(a_block_has_exactly_as_many_frames_as_were_asked_for),
+		ZONE_TEST(blocks_of_odd_numbers_of_frames_lie_behind_each_other),
 		ZONE_TEST(a_block_starts_at_a_multiple_of_the_alignment),
 		ZONE_TEST(a_whole_region_can_be_had_and_nothing_larger),
 		ZONE_TEST(clean_means_zero_and_dirt_is_remembered_frame_by_frame),

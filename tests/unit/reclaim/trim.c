@@ -87,7 +87,7 @@ static void assert_nothing_is_kept(void)
 	assert_int_equal(z->nr_huge, 0);
 	assert_int_equal(z->nr_regions, 1);
 	assert_int_equal(vm.nr_cached, 0);
-	for (u32 id = 1; id < NR_CACHES; id++)
+	for (u32 id = 1; id < NR_KMALLOC; id++)
 		assert_int_equal(cache_nodes[id].nr_slabs, 0);
 	assert_int_equal(
 		os_resident_in((void *)hlist_first_entry(&z->regions, struct region, link)->base,

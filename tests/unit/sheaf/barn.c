@@ -28,7 +28,7 @@ static u32 fill_barn(u32 id, u32 capacity)
 	u32 n = 0;
 	struct slab_sheaf *sheaf;
 
-	while (barn_put(id, sheaf = full_sheaf(id, capacity)))
+	while (barn_put(id, 0, sheaf = full_sheaf(id, capacity)))
 		n++;
 	free_sheaf(id, sheaf);
 	return n;
@@ -40,18 +40,18 @@ TEST(sheaves_come_out_whole_and_the_last_one_first)
 	struct slab_sheaf *sheaf[BARN_SHEAVES];
 
 	heap_second_thread();
-	assert_null(barn_get(id));
+	assert_null(barn_get(id, 0));
 	for (int i = 0; i < BARN_SHEAVES; i++) {
 		sheaf[i] = full_sheaf(id, 10);
-		assert_true(barn_put(id, sheaf[i]));
+		assert_true(barn_put(id, 0, sheaf[i]));
 		assert_int_equal(barn_objects(id), 10 * (i + 1));
 	}
 	for (int i = BARN_SHEAVES; i-- > 0;) {
-		assert_ptr_equal(barn_get(id), sheaf[i]);
+		assert_ptr_equal(barn_get(id, 0), sheaf[i]);
 		assert_int_equal(sheaf[i]->size, 10);
 		free_sheaf(id, sheaf[i]);
 	}
-	assert_null(barn_get(id));
+	assert_null(barn_get(id, 0));
 	assert_int_equal(barn_objects(id), 0);
 }
 
@@ -105,7 +105,7 @@ TEST(a_barn_that_nobody_came_to_between_two_looks_is_drained)
 	barn_age(id, src);
 	assert_int_equal(barns[id].nr, full);
 	/* Somebody comes. */
-	assert_true(barn_put(id, barn_get(id)));
+	assert_true(barn_put(id, 0, barn_get(id, 0)));
 	barn_age(id, src);
 	assert_int_equal(barns[id].nr, full);
 	barn_age(id, src);
@@ -123,7 +123,7 @@ TEST(a_barn_holds_its_objects_and_no_others)
 	struct slab_sheaf *sheaf = full_sheaf(id, 10);
 	void *other = heap_untagged(sheaf_alloc_one(id)), *last = sheaf->objects[9];
 
-	barn_put(id, sheaf);
+	barn_put(id, 0, sheaf);
 	assert_true(barn_holds(id, last));
 	assert_false(barn_holds(id, other));
 	assert_false(barn_holds(id, (char *)last + 16));

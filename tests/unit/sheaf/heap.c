@@ -19,6 +19,7 @@ int heap_setup(__attribute__((unused)) void **state)
 	clear_weather();
 	this_cpu = &percpu_none[0];
 	check(sheaf_attach());
+	sheaf_first = 0;
 	return 0;
 }
 
@@ -31,7 +32,7 @@ int heap_teardown(__attribute__((unused)) void **state)
 	while ((this_cpu = hlist_first_entry(&threads, struct kmem_percpu, link)))
 		sheaf_detach();
 	assert_int_equal(nr_threads, 0);
-	for (u32 id = 1; id < NR_CACHES; id++) {
+	for (u32 id = 1; id < NR_KMALLOC; id++) {
 		barn_drain(id, src);
 		slab_shrink(id, src);
 		assert_int_equal(cache_nodes[id].nr_slabs, 0);
@@ -80,9 +81,7 @@ void heap_free(struct kmem_percpu *c, u32 id, void *object)
 
 unsigned long heap_objects_out(u32 id)
 {
-	struct kmem_cache_node *n = &cache_nodes[id];
-
-	return (unsigned long)n->nr_slabs * cache_of(id)->objects - n->nr_free;
+	return cache_slabs(id) * cache_of(id)->objects - cache_free_objects(id);
 }
 
 void heap_verify(const struct kmem_percpu *c)
@@ -90,14 +89,14 @@ void heap_verify(const struct kmem_percpu *c)
 	size_t bytes = 0;
 
 	check(!c->busy);
-	for (u32 id = 0; id < NR_CACHES; id++) {
+	for (u32 id = 0; id < NR_KMALLOC; id++) {
 		const struct sheaf_slot *slot = &c->slot[id];
 		const struct slab_sheaf *spare = slot->spare;
 
 		check(slot->base <= slot->top && slot->top <= slot->limit);
-		check(!slot->base == !c->capacity[id]);
+		check(!slot->base == !c->meta[id].capacity);
 		check(!spare || (slot->base && (!spare->size || spare->size == spare->capacity)));
-		bytes += 2ul * c->capacity[id] * cache_of(id)->size;
+		bytes += 2ul * c->meta[id].capacity * cache_of(id)->size;
 	}
 	check(c->bytes == bytes);
 	check(!c->slot[0].limit);
@@ -113,7 +112,7 @@ static struct block *hoard;
 void heap_exhaust_memblock(void)
 {
 	weather.os_map = 0;
-	for (size_t size = 16 * KIB; size >= 64; size /= 2) {
+	for (size_t size = 64 * KIB; size >= 64; size /= 2) {
 		struct block *b;
 
 		while ((b = memblock_alloc(size))) {

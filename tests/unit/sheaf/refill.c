@@ -31,19 +31,19 @@ static int setup(void **state)
 	return heap_setup(state);
 }
 
-static struct sheaf_slot *slot_of(u32 id)
+static struct sheaf_slot *my_slot(u32 id)
 {
 	return &this_cpu->slot[id];
 }
 
 static u32 in_main(u32 id)
 {
-	return (u32)(slot_of(id)->top - slot_of(id)->base);
+	return (u32)(my_slot(id)->top - my_slot(id)->base);
 }
 
 static u32 main_capacity(u32 id)
 {
-	return (u32)(slot_of(id)->limit - slot_of(id)->base);
+	return (u32)(my_slot(id)->limit - my_slot(id)->base);
 }
 
 static void swing(struct kmem_percpu *c, u32 id, u32 n)
@@ -64,14 +64,35 @@ TEST(a_first_sheaf_is_what_fits_a_frame_and_30_objects_at_the_most)
 		u32 id = kmalloc_index(sizes[i]);
 
 		hold(this_cpu, id, 1);
-		assert_int_equal(this_cpu->capacity[id], capacity[i]);
+		assert_int_equal(this_cpu->meta[id].capacity, capacity[i]);
 		assert_int_equal(main_capacity(id), capacity[i]);
 		drop(freeing, id, 1);
-		assert_int_equal(freeing->capacity[id], capacity[i]);
+		assert_int_equal(freeing->meta[id].capacity, capacity[i]);
 		assert_int_equal(freeing->slot[id].limit - freeing->slot[id].base, capacity[i]);
 		assert_int_equal(freeing->slot[id].top - freeing->slot[id].base, 1);
 		heap_verify(this_cpu);
 		heap_verify(freeing);
+	}
+}
+
+/* Another thread's objects, and the lines that they lie in, do not come back to who frees them first. */
+TEST(a_new_thread_has_no_sheaf_before_it_knows_a_cache)
+{
+	struct kmem_percpu *second = heap_second_thread();
+	u32 id = kmalloc_index(32);
+	void *dealt[4], *own[4];
+
+	sheaf_first = 8;
+	for (u32 i = 0; i < 4; i++)
+		dealt[i] = sheaf_alloc_slow(this_cpu, id);
+	for (u32 i = 0; i < 4; i++) {
+		sheaf_free_slow(second, id, dealt[i]);
+		own[i] = sheaf_alloc_slow(second, id);
+		assert_null(slot_of(second, id)->base);
+	}
+	for (u32 i = 0; i < 4; i++) {
+		sheaf_free_slow(second, id, own[i]);
+		assert_non_null(slot_of(second, id)->base);
 	}
 }
 
@@ -99,8 +120,8 @@ TEST(capacity_grows_with_misses_up_to_its_bounds)
 
 		for (int round = 0; round < 40; round++) {
 			swing(this_cpu, id, sizes[i] > 4096 ? 20 : 1200);
-			assert_true(this_cpu->capacity[id] >= last);
-			last = this_cpu->capacity[id];
+			assert_true(this_cpu->meta[id].capacity >= last);
+			last = this_cpu->meta[id].capacity;
 		}
 		assert_int_equal(last, most[i]);
 	}
@@ -111,19 +132,19 @@ TEST(a_thread_that_stays_within_its_sheaves_misses_nothing)
 	u32 id = kmalloc_index(64), capacity;
 
 	swing(this_cpu, id, 20);
-	capacity = this_cpu->capacity[id];
-	this_cpu->misses[id] = 0;
+	capacity = this_cpu->meta[id].capacity;
+	this_cpu->meta[id].misses = 0;
 	for (int round = 0; round < 1000; round++)
 		swing(this_cpu, id, 20);
-	assert_int_equal(this_cpu->misses[id], 0);
-	assert_int_equal(this_cpu->capacity[id], capacity);
+	assert_int_equal(this_cpu->meta[id].misses, 0);
+	assert_int_equal(this_cpu->meta[id].capacity, capacity);
 }
 
 static size_t bytes_in_sheaves(struct kmem_percpu *c)
 {
 	size_t sum = 0;
 
-	for (u32 id = 1; id < NR_CACHES; id++) {
+	for (u32 id = 1; id < NR_KMALLOC; id++) {
 		struct sheaf_slot *slot = &c->slot[id];
 
 		sum += (size_t)(slot->top - slot->base) * cache_of(id)->size;
@@ -135,7 +156,7 @@ static size_t bytes_in_sheaves(struct kmem_percpu *c)
 static void swing_all_classes(struct kmem_percpu *c)
 {
 	for (int round = 0; round < 6; round++)
-		for (u32 id = 1; id < NR_CACHES; id += 3)
+		for (u32 id = 1; id < NR_KMALLOC; id += 3)
 			swing(c, id, min(2 * MIB / cache_of(id)->size, 600ul));
 }
 
@@ -148,9 +169,9 @@ TEST(all_sheaves_of_a_thread_stay_under_their_bound)
 		heap_setup(NULL);
 		options.sheaf_bytes = bounds[i];
 		swing_all_classes(this_cpu);
-		assert_true(this_cpu->bytes <= bounds[i] + NR_CACHES * ALWAYS_BYTES);
+		assert_true(this_cpu->bytes <= bounds[i] + NR_KMALLOC * ALWAYS_BYTES);
 		assert_true(this_cpu->bytes >= bounds[i] / 2);
-		for (u32 id = 1; id < NR_CACHES; id++)
+		for (u32 id = 1; id < NR_KMALLOC; id++)
 			barn_drain(id, percpu_pages(NULL));
 		assert_true(bytes_in_sheaves(this_cpu) <= this_cpu->bytes);
 	}
@@ -161,7 +182,7 @@ TEST(the_bound_falls_where_there_are_many_threads)
 	options.sheaf_bytes = MIB;
 	nr_threads += 63;
 	swing_all_classes(this_cpu);
-	assert_true(this_cpu->bytes <= MIB / 4 + NR_CACHES * ALWAYS_BYTES);
+	assert_true(this_cpu->bytes <= MIB / 4 + NR_KMALLOC * ALWAYS_BYTES);
 	nr_threads -= 63;
 }
 
@@ -171,7 +192,7 @@ TEST(a_class_without_room_for_a_sheaf_works_object_by_object)
 
 	options.sheaf_bytes = 0;
 	swing(this_cpu, id, 20);
-	assert_null(slot_of(id)->base);
+	assert_null(my_slot(id)->base);
 	assert_int_equal(heap_objects_out(id), 0);
 }
 
@@ -187,10 +208,10 @@ TEST(a_loop_around_any_edge_swaps_sheaves_and_touches_no_slab)
 		swing(this_cpu, id, SWING);
 		swing(this_cpu, id, SWING);
 		out = heap_objects_out(id);
-		this_cpu->misses[id] = 0;
+		this_cpu->meta[id].misses = 0;
 		for (int round = 0; round < 20; round++)
 			swing(this_cpu, id, SWING);
-		assert_int_equal(this_cpu->misses[id], 0);
+		assert_int_equal(this_cpu->meta[id].misses, 0);
 		assert_int_equal(heap_objects_out(id), out);
 		assert_int_equal(barns[id].nr, 0);
 	}
@@ -203,19 +224,19 @@ TEST(full_and_empty_swap_with_the_spare_whole)
 	struct slab_sheaf *full;
 
 	hold(this_cpu, id, 600);
-	while (slot_of(id)->top != slot_of(id)->limit)
+	while (my_slot(id)->top != my_slot(id)->limit)
 		drop(this_cpu, id, 1);
 	n = in_main(id);
-	full = container_of(slot_of(id)->base, struct slab_sheaf, objects);
+	full = container_of(my_slot(id)->base, struct slab_sheaf, objects);
 	drop(this_cpu, id, 1);
-	assert_ptr_equal(slot_of(id)->spare, full);
+	assert_ptr_equal(my_slot(id)->spare, full);
 	assert_int_equal(full->size, n);
 	assert_int_equal(in_main(id), 1);
 	/* And back, when the new one is empty. */
 	hold(this_cpu, id, 2);
-	assert_ptr_equal(slot_of(id)->base, full->objects);
+	assert_ptr_equal(my_slot(id)->base, full->objects);
 	assert_int_equal(in_main(id), n - 1);
-	assert_int_equal(slot_of(id)->spare->size, 0);
+	assert_int_equal(my_slot(id)->spare->size, 0);
 	drop(this_cpu, id, held);
 }
 
@@ -262,29 +283,30 @@ TEST(sheaves_left_alone_halve_and_go_and_busy_ones_stay)
 	u32 idle = kmalloc_index(64), busy = kmalloc_index(128), capacity;
 
 	swing(this_cpu, idle, 1000);
-	capacity = this_cpu->capacity[idle];
+	capacity = this_cpu->meta[idle].capacity;
 	assert_true(capacity > 100);
 	this_cpu->aged_ms = 10000;
-	memset(this_cpu->misses, 0, sizeof(this_cpu->misses));
+	for_each_cache(i)
+		this_cpu->meta[i].misses = 0;
 	sheaf_age(this_cpu, 10249);
-	assert_int_equal(this_cpu->capacity[idle], capacity);
+	assert_int_equal(this_cpu->meta[idle].capacity, capacity);
 	for (u64 now = 10250; capacity; now += 250) {
 		swing(this_cpu, busy, 500);
 		sheaf_age(this_cpu, now);
 		heap_verify(this_cpu);
 		capacity /= 2;
-		assert_int_equal(this_cpu->capacity[idle], capacity);
+		assert_int_equal(this_cpu->meta[idle].capacity, capacity);
 		assert_int_equal(capacity ? main_capacity(idle) : 0, capacity);
-		assert_null(slot_of(idle)->spare);
-		assert_true(this_cpu->capacity[busy] >= 30);
+		assert_null(my_slot(idle)->spare);
+		assert_true(this_cpu->meta[busy].capacity >= 30);
 	}
-	assert_null(slot_of(idle)->base);
-	for (u32 id = 1; id < NR_CACHES; id++)
+	assert_null(my_slot(idle)->base);
+	for (u32 id = 1; id < NR_KMALLOC; id++)
 		barn_drain(id, percpu_pages(NULL));
 	assert_int_equal(heap_objects_out(idle), 0);
 	/* It opens again like new. */
 	heap_free(this_cpu, idle, sheaf_alloc_one(idle));
-	assert_int_equal(this_cpu->capacity[idle], 30);
+	assert_int_equal(this_cpu->meta[idle].capacity, 30);
 }
 
 TEST(a_miss_keeps_the_sheaf_for_one_more_period)
@@ -292,23 +314,23 @@ TEST(a_miss_keeps_the_sheaf_for_one_more_period)
 	u32 id = kmalloc_index(64), capacity;
 
 	swing(this_cpu, id, 1000);
-	capacity = this_cpu->capacity[id];
-	assert_true(this_cpu->misses[id] > 0);
+	capacity = this_cpu->meta[id].capacity;
+	assert_true(this_cpu->meta[id].misses > 0);
 	sheaf_age(this_cpu, 1000);
-	assert_int_equal(this_cpu->capacity[id], capacity);
+	assert_int_equal(this_cpu->meta[id].capacity, capacity);
 	sheaf_age(this_cpu, 2000);
-	assert_int_equal(this_cpu->capacity[id], capacity / 2);
+	assert_int_equal(this_cpu->meta[id].capacity, capacity / 2);
 }
 
 TEST(flushing_gives_all_objects_and_pages_back)
 {
 	struct zone *z = &zones[0];
 
-	for (u32 id = 1; id < NR_CACHES; id += 5)
+	for (u32 id = 1; id < NR_KMALLOC; id += 5)
 		swing(this_cpu, id, 50);
 	sheaf_flush_all(this_cpu);
 	assert_int_equal(bytes_in_sheaves(this_cpu), 0);
-	for (u32 id = 1; id < NR_CACHES; id++) {
+	for (u32 id = 1; id < NR_KMALLOC; id++) {
 		barn_drain(id, percpu_pages(NULL));
 		assert_int_equal(heap_objects_out(id), 0);
 		slab_shrink(id, percpu_pages(NULL));
@@ -373,12 +395,12 @@ TEST(verify_finds_each_bad_pointer_in_main_spare_and_barn)
 	sheaf_free_one(id, free_object);
 	drop(this_cpu, id, held);
 	assert_true(in_main(id) >= 1);
-	spare = slot_of(id)->spare;
+	spare = my_slot(id)->spare;
 	assert_true(spare->size >= 2);
 	assert_string_equal(stderr_of(verify), "");
 	assert_int_equal(verify_result, 0);
 
-	good = slot_of(id)->base;
+	good = my_slot(id)->base;
 	saved[0] = good[0];
 	saved[1] = spare->objects[0];
 	saved[2] = spare->objects[1];
@@ -417,7 +439,7 @@ TEST(without_memory_for_sheaves_the_slabs_serve)
 	for (u32 i = 0; i < 3; i++) {
 		hold(this_cpu, id, 1);
 		assert_non_null(live[i]);
-		assert_null(slot_of(id)->base);
+		assert_null(my_slot(id)->base);
 		heap_verify(this_cpu);
 	}
 	drop(this_cpu, id, 3);
@@ -463,6 +485,7 @@ int main(void)
 #define REFILL_TEST(name) cmocka_unit_test_setup_teardown(name, setup, heap_teardown)
 	const struct CMUnitTest tests[] = {
 		REFILL_TEST(a_first_sheaf_is_what_fits_a_frame_and_30_objects_at_the_most),
+		REFILL_TEST(a_new_thread_has_no_sheaf_before_it_knows_a_cache),
 		REFILL_TEST(objects_come_in_address_order),
 		REFILL_TEST(capacity_grows_with_misses_up_to_its_bounds),
 		REFILL_TEST(a_thread_that_stays_within_its_sheaves_misses_nothing),

@@ -27,13 +27,13 @@ TEST(a_thread_without_sheaves_always_takes_the_slow_path)
 	object = sheaf_malloc(64);
 	assert_non_null(object);
 	for (int i = 0; i < 2; i++) {
-		this_cpu = &percpu_none[i];
+		point_to(&this_thread, &percpu_none[i]);
 		for (size_t n = 0; n <= KMALLOC_FINE_MAX + 1; n++)
 			assert_null(sheaf_malloc(n));
 		assert_false(sheaf_free(object));
 		assert_false(sheaf_free(NULL));
 	}
-	this_cpu = own;
+	point_to(&this_thread, own);
 	assert_true(sheaf_free(object));
 	assert_true(all_bytes_are(percpu_none, sizeof(percpu_none), 0));
 }

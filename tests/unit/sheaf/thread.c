@@ -18,7 +18,7 @@ TEST(a_thread_gets_its_sheaves_once)
 	assert_ptr_equal(sheaf_attach(), c);
 	assert_int_equal(nr_threads, 1);
 	assert_ptr_equal(hlist_first_entry(&threads, struct kmem_percpu, link), c);
-	assert_true(all_bytes_are(c, offsetof(struct kmem_percpu, link), 0));
+	assert_true(all_bytes_are(c, offsetof(struct kmem_percpu, inside), 0));
 	heap_verify(c);
 }
 
@@ -28,7 +28,7 @@ TEST(after_its_end_a_thread_gets_none_and_is_served_all_the_same)
 	void *p;
 
 	sheaf_detach();
-	assert_ptr_equal(this_cpu, &percpu_none[1]);
+	assert_ptr_equal(this_cpu, &percpu_none[NO_MORE]);
 	assert_int_equal(nr_threads, 0);
 	assert_null(sheaf_attach());
 	sheaf_detach();
@@ -42,10 +42,10 @@ TEST(after_its_end_a_thread_gets_none_and_is_served_all_the_same)
 TEST(without_memory_there_are_no_sheaves_and_later_there_are)
 {
 	sheaf_detach();
-	this_cpu = &percpu_none[0];
+	this_cpu = &percpu_none[NOT_YET];
 	heap_exhaust_memblock();
 	assert_null(sheaf_attach());
-	assert_ptr_equal(this_cpu, &percpu_none[0]);
+	assert_ptr_equal(this_cpu, &percpu_none[NOT_YET]);
 	assert_int_equal(nr_threads, 0);
 	heap_restore_memblock();
 	assert_non_null(sheaf_attach());
@@ -171,7 +171,7 @@ TEST(objects_in_sheaves_are_counted)
 	full = sheaf_new(10);
 	while (full->size < 10)
 		full->objects[full->size++] = heap_untagged(sheaf_alloc_one(id));
-	barn_put(id, full);
+	barn_put(id, 0, full);
 	assert_int_equal(sheaf_objects(id), 81);
 	end(other);
 	assert_in_range(sheaf_objects(id), 11, 81);
@@ -200,7 +200,7 @@ static void take_over(void)
 	check(!this_cpu->link.next);
 	check(this_cpu->slot[id].top - this_cpu->slot[id].base == 1);
 	sheaf_flush_all(this_cpu);
-	for (u32 i = 1; i < NR_CACHES; i++) {
+	for (u32 i = 1; i < NR_KMALLOC; i++) {
 		barn_drain(i, percpu_pages(NULL));
 		check(heap_objects_out(i) == (i == broken ? 20 : 0));
 	}

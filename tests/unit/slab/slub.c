@@ -14,7 +14,8 @@ static const size_t sizes[SIZES] = { 16,   32,   48,   64,   192,   1024,
 				     1280, 2048, 3584, 5120, 65536, 256 << 10 };
 
 static struct per_cpu_pages pcp;
-static const struct page_source src = { NULL, &zones[0] }, pcp_src = { &pcp, &zones[0] };
+static const struct page_source src = { NULL, &zones[0], false },
+				pcp_src = { &pcp, &zones[0], false };
 
 static u32 id_of(size_t size)
 {
@@ -87,7 +88,7 @@ static int setup(__attribute__((unused)) void **state)
 static int teardown(__attribute__((unused)) void **state)
 {
 	clear_weather();
-	for (u32 id = 1; id < NR_CACHES; id++) {
+	for (u32 id = 1; id < NR_KMALLOC; id++) {
 		slab_shrink(id, src);
 		assert_node_holds(id, 0);
 		assert_int_equal(cache_nodes[id].nr_slabs, 0);
@@ -269,6 +270,19 @@ TEST(some_empty_slabs_are_kept_and_the_rest_goes_back)
 		assert_int_equal(slab_shrink(id, src), keep * cache_of(id)->frames);
 		assert_int_equal(slab_shrink(id, src), 0);
 	}
+}
+
+/* Four objects to a line: of the first one is free, of the last two all. */
+TEST(lines_that_are_free_as_a_whole_come_first)
+{
+	void *p[64], *again[8];
+
+	take(id_of(16), p, 64);
+	give_one(id_of(16), p[0]);
+	give(id_of(16), p + 56, 8);
+	take(id_of(16), again, 8);
+	assert_memory_equal(again, p + 56, sizeof(again));
+	give(id_of(16), p + 1, 63);
 }
 
 TEST(an_object_alone_comes_out_of_each_word_of_the_bitmap)
@@ -569,6 +583,7 @@ int main(void)
 		SLAB_TEST(
 			a_batch_goes_on_in_the_next_slab_and_makes_a_new_one_only_if_there_is_nothing),
 		SLAB_TEST(some_empty_slabs_are_kept_and_the_rest_goes_back),
+		SLAB_TEST(lines_that_are_free_as_a_whole_come_first),
 		SLAB_TEST(an_object_alone_comes_out_of_each_word_of_the_bitmap),
 		SLAB_TEST(successive_slabs_have_successive_colours),
 		SLAB_TEST(fresh_objects_are_tagged_once_and_read_as_zero),

@@ -116,6 +116,7 @@ TEST(damage_to_a_slab_is_found)
 {
 	u32 id = kmalloc_index(16);
 	struct page *slab;
+	void *p;
 
 	while (cache_nodes[id].nr_free < 10 || cache_nodes[id].nr_empty == cache_nodes[id].nr_slabs)
 		sheaf_free_one(id, heap_untagged(sheaf_alloc_one(id)));
@@ -136,6 +137,12 @@ TEST(damage_to_a_slab_is_found)
 	assert_found(cache_nodes[id].nr_slabs, cache_nodes[id].nr_slabs + 1);
 	assert_found(cache_nodes[id].nr_free, cache_nodes[id].nr_free - 1);
 	assert_found(cache_nodes[id].nr_empty, cache_nodes[id].nr_empty + 1);
+	assert_found(cache_nodes[id].nr_given, cache_nodes[id].nr_given + 1);
+	id = kmalloc_index(2048);
+	p = heap_untagged(sheaf_alloc_one(id));
+	slab = partial_slab(id);
+	assert_found(slab[1].given, slab[1].given ^ 1);
+	sheaf_free_one(id, p);
 }
 
 TEST(damage_to_the_tail_of_a_slab_is_found)

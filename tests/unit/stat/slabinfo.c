@@ -111,11 +111,11 @@ TEST(active_objects_are_the_programs_and_not_those_in_sheaves)
 
 TEST(every_class_has_a_line_that_parses)
 {
-	static void *p[NR_CACHES];
+	static void *p[NR_KMALLOC];
 	const char *line;
 	u32 lines = 0;
 
-	for (u32 id = 1; id < NR_CACHES; id++)
+	for (u32 id = 1; id < NR_KMALLOC; id++)
 		p[id] = heap_untagged(heap_alloc(this_cpu, id));
 	for (line = text_of(stat_slabinfo) + strlen(header); *line; line = strchr(line, '\n') + 1) {
 		lines++;
@@ -123,8 +123,8 @@ TEST(every_class_has_a_line_that_parses)
 					  " : tunables    0    0    0"
 					  " : slabdata +[0-9]+ +[0-9]+      0\n"));
 	}
-	assert_int_equal(lines, NR_CACHES - 1);
-	for (u32 id = 1; id < NR_CACHES; id++)
+	assert_int_equal(lines, NR_KMALLOC - 1);
+	for (u32 id = 1; id < NR_KMALLOC; id++)
 		heap_free(this_cpu, id, p[id]);
 }
 

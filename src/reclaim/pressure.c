@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+#include "reclaim/pressure.h"
+
+#include "base/options.h"
+#include "os/limit.h"
+#include "os/thread.h"
+#include "page/vmalloc.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/shrinker.h"
+#include "reclaim/vmscan.h"
+
+enum {
+	ANSWER_MS = 100,
+	SLOWEST_MS = 3200, /* between answers that bring nothing */
+	CALM_MS = 10000, /* without an event: the next one is asked for little again */
+	LEAST = 1 << 20, /* bytes that are something */
+	SHARE = 8, /* low: this part of what is free */
+};
+
+struct pressure_stat pressure_stats[NR_PRESSURE_SOURCES];
+
+static struct {
+	void (*fn)(const struct slabmalloc_pressure *, void *);
+	void *arg;
+	u32 inside; /* the thread that calls it, lock_id(); 0: none */
+	int priority; /* for the program's shrinkers, next time */
+	u64 event_ms, answer_ms;
+	u32 pause_ms;
+	enum slabmalloc_pressure_level level; /* of the last answer */
+	u64 tick_ms;
+} pressure = { .priority = DEF_PRIORITY, .pause_ms = ANSWER_MS };
+
+void pressure_call(void (*fn)(const struct slabmalloc_pressure *, void *), void *arg)
+{
+	WRITE_ONCE(pressure.fn, NULL);
+	__atomic_store_n(&pressure.arg, arg, __ATOMIC_RELEASE);
+	__atomic_store_n(&pressure.fn, fn, __ATOMIC_RELEASE);
+}
+
+/* One thread at a time, and never inside itself. */
+static void tell(enum pressure_source source, enum slabmalloc_pressure_level level)
+{
+	void (*fn)(const struct slabmalloc_pressure *, void *) =
+		__atomic_load_n(&pressure.fn, __ATOMIC_ACQUIRE);
+	struct slabmalloc_pressure p = { level, pressure_names[source], vmscan_returnable() };
+	u32 nobody = 0;
+
+	if (!fn || !__atomic_compare_exchange_n(&pressure.inside, &nobody, lock_id(), false,
+						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return;
+	fn(&p, pressure.arg);
+	__atomic_store_n(&pressure.inside, 0, __ATOMIC_RELEASE);
+}
+
+/* From one event to the next of the same time of need, more. */
+static int next_priority(enum slabmalloc_pressure_level level, u64 now)
+{
+	int priority = now - READ_ONCE(pressure.event_ms) < CALM_MS ? READ_ONCE(pressure.priority)
+								    : DEF_PRIORITY;
+
+	WRITE_ONCE(pressure.event_ms, now);
+	if (level == SLABMALLOC_PRESSURE_CRITICAL)
+		priority = min(priority, 2);
+	WRITE_ONCE(pressure.priority, max(priority - 2, 0));
+	return priority;
+}
+
+size_t pressure_answer(enum pressure_source source, enum slabmalloc_pressure_level level)
+{
+	struct pressure_stat *stat = &pressure_stats[source];
+	u64 begin = os_now_ns(), ns;
+	unsigned long objects;
+	size_t bytes;
+
+	tell(source, level);
+	objects = shrink_all(next_priority(level, os_now_ms()), GFP_KERNEL);
+	lock(&vmscan_lock, RANK_VMSCAN);
+	switch (level) {
+	case SLABMALLOC_PRESSURE_LOW:
+		bytes = vmscan(vmscan_returnable() / SHARE, DEF_PRIORITY);
+		break;
+	case SLABMALLOC_PRESSURE_MEDIUM:
+		bytes = vmscan(SIZE_MAX, 2);
+		break;
+	default:
+		bytes = vmscan(SIZE_MAX, 0);
+	}
+	unlock(&vmscan_lock, RANK_VMSCAN);
+	ns = os_now_ns() - begin;
+	counter_add(stat->answers, 1);
+	counter_add(stat->bytes, bytes);
+	counter_add(stat->ns, ns);
+	if (ns > READ_ONCE(stat->longest_ns))
+		WRITE_ONCE(stat->longest_ns, ns);
+	return bytes + objects;
+}
+
+/* The answers' pace: not for failures, which wait for theirs. What is more urgent than the last waits no longer than it must. */
+static void answer(enum pressure_source source, enum slabmalloc_pressure_level level)
+{
+	u32 pause_ms = level > pressure.level ? (u32)ANSWER_MS : pressure.pause_ms;
+	u64 now = os_now_ms();
+
+	counter_add(pressure_stats[source].events, 1);
+	if (now - pressure.answer_ms < pause_ms)
+		return;
+	pressure.answer_ms = now;
+	pressure.level = level;
+	pressure.pause_ms = pressure_answer(source, level) >= LEAST
+				    ? (u32)ANSWER_MS
+				    : min(2 * pause_ms, (u32)SLOWEST_MS);
+}
+
+static void check_room(void)
+{
+	struct os_room room = os_memory_room_nearest();
+
+	if (room.bytes >= room.limit / 8)
+		return;
+	answer(CGROUP_ROOM, room.bytes < room.limit / 32 ? SLABMALLOC_PRESSURE_CRITICAL
+							 : SLABMALLOC_PRESSURE_MEDIUM);
+}
+
+/* In eighths of the last eighth: the nearer, the more. */
+static void check_soft_limit(void)
+{
+	size_t soft = options.soft_limit, heap;
+
+	if (!soft)
+		return;
+	heap = (zones_used() << FRAME_SHIFT) + READ_ONCE(vm.used_bytes) + reclaim_dirty();
+	if (heap < soft - soft / 8)
+		return;
+	answer(SOFT_LIMIT, heap >= soft               ? SLABMALLOC_PRESSURE_CRITICAL
+			   : heap >= soft - soft / 16 ? SLABMALLOC_PRESSURE_MEDIUM
+						      : SLABMALLOC_PRESSURE_LOW);
+}
+
+void pressure_check(u32 events)
+{
+	for (u32 i = 0; i < NR_OS_PRESSURES; i++)
+		if (events & 1u << i)
+			answer((enum pressure_source)i, SLABMALLOC_PRESSURE_MEDIUM);
+	check_room();
+	check_soft_limit();
+}
+
+void pressure_tick(u64 now_ms)
+{
+	u64 next = READ_ONCE(pressure.tick_ms);
+
+	if (now_ms < next ||
+	    !__atomic_compare_exchange_n(&pressure.tick_ms, &next, now_ms + ANSWER_MS, false,
+					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return;
+	pressure_check(os_pressure_look());
+}
+
+void pressure_after_fork(void)
+{
+	if (pressure.inside != lock_id())
+		pressure.inside = 0;
+}
+
+void pressure_failed(void)
+{
+	counter_add(pressure_stats[FAILURE].events, 1);
+}
+
+bool pressure_has_listeners(void)
+{
+	return READ_ONCE(pressure.fn) || shrinkers_exist();
+}
