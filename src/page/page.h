@@ -140,12 +140,12 @@ extern struct mem mem;
 /* The section of any pointer below 2^48; never NULL. */
 static __always_inline struct mem_section *section_of(uintptr_t p)
 {
-	return (struct mem_section *)((u16 *)&mem.none + mem.root[p >> SECTION_SHIFT]);
+	return (struct mem_section *)((u16 *)&mem.none + READ_FAST(mem.root[p >> SECTION_SHIFT]));
 }
 
 static __always_inline u16 *class_in(uintptr_t section, uintptr_t p)
 {
-	return mem.none.class_map + (mem.root[section] + ((u32)p >> FRAME_SHIFT));
+	return mem.none.class_map + (READ_FAST(mem.root[section]) + ((u32)p >> FRAME_SHIFT));
 }
 
 /* The class map's entry of any pointer below 2^48. */
@@ -164,7 +164,7 @@ static inline struct region *region_at(uintptr_t p)
 {
 	if (p >> ADDRESS_BITS)
 		return NULL;
-	return section_of(p)->region[(p >> REGION_SHIFT) % REGIONS_PER_SECTION];
+	return READ_FAST(section_of(p)->region[(p >> REGION_SHIFT) % REGIONS_PER_SECTION]);
 }
 
 /* The bits of the 2 MiB blocks that a block of HUGE_ORDER or more covers. */

@@ -18,7 +18,7 @@ CLAUSE(free_null, "free", "C17 7.22.3.3", "of NULL it does nothing")
 
 CLAUSE(free_errno, "free", "POSIX 2024", "errno stays as it is, for blocks up to 512 MiB")
 {
-	static void *p[20000];
+	static void *p[5000];
 
 	for (size_t size = 1; size < 600 * MIB; size *= 3) {
 		void *block = malloc(size);
