@@ -73,6 +73,23 @@ def new_slabs(tap, program):
            "new-slabs: the cache that grows comes first", outcome(r))
 
 
+def judge_counts(tap, found, said, program):
+    if not found:
+        tap.skip("probes fire", said.strip().splitlines()[-1] if said.strip() else "bpftrace fails")
+    else:
+        tap.ok(found.get("otel_memory_alloc", 0) >= 4000 and found.get("bytes", 0) >= 400000,
+               "each sampled allocation is told", said)
+        tap.ok(found.get("otel_memory_free", 0) >= 2000, "and each free of one", said)
+        tap.ok(found.get("slabmalloc_slab_new", 0) > 0 and found.get("slabmalloc_mmap", 0) > 0,
+               "and the slow paths", said)
+        starts = found.get("slabmalloc_reclaim_start", 0)
+        ends = found.get("slabmalloc_reclaim_end", 0)
+        # Each of the two programs may end in the middle of one.
+        tap.ok(starts > 0 and abs(starts - ends) <= 2,
+               "and each reclaim, its start and its end", said)
+        new_slabs(tap, program)
+
+
 def main():
     so, program = library(), os.path.realpath(sys.argv[1])
     there = probes_of(so)
@@ -85,21 +102,10 @@ def main():
                    f"{provider}:{name} has {arguments} arguments", there)
     why = "no bpftrace" if not shutil.which("bpftrace") else "not root" if os.geteuid() else None
     with tempfile.TemporaryDirectory() as folder:
-        found, said = (None, why) if why else count(so, program, folder)
-    if not found:
-        tap.skip("probes fire", said.strip().splitlines()[-1] if said.strip() else "bpftrace fails")
-    else:
-        tap.ok(found.get("otel_memory_alloc", 0) >= 4000 and found.get("bytes", 0) >= 400000,
-               "each sampled allocation is told", said)
-        tap.ok(found.get("otel_memory_free", 0) >= 2000, "and each free of one", said)
-        tap.ok(found.get("slabmalloc_slab_new", 0) > 0 and found.get("slabmalloc_mmap", 0) > 0,
-               "and the slow paths", said)
-        starts = found.get("slabmalloc_reclaim_start", 0)
-        ends = found.get("slabmalloc_reclaim_end", 0)
-        # Whoever else has loaded this file is counted, too, and may come or end in the middle of one.
-        tap.ok(starts > 0 and abs(starts - ends) <= starts // 4 + 2,
-               "and each reclaim, its start and its end", said)
-        new_slabs(tap, program)
+        # Probes are the file's: in a copy of it nobody else meets a breakpoint. (Valgrind cannot pass one.)
+        so = shutil.copy(so, pathlib.Path(folder, "libslabmalloc.so.0"))
+        os.environ["LD_LIBRARY_PATH"] = folder
+        judge_counts(tap, *((None, why) if why else count(so, program, folder)), program)
     tap.done()
 
 
