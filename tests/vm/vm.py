@@ -36,7 +36,7 @@ KERNELS = (str(HERE.parents[1] / "build/kernel/boot/vmlinuz-*"), "/boot/vmlinuz-
 QEMU = "qemu-system-x86_64"
 BOOT = ("console=ttyS0 quiet panic=-1 mitigations=off no_timer_check nowatchdog nokaslr "
         "rcupdate.rcu_cpu_stall_suppress=1")
-STATUS = re.compile(r"vm: status (\d+)\s*\Z")
+STATUS = re.compile(r"vm: status (\d+), processors (\d+)\s*\Z")
 
 
 class Missing(Exception):
@@ -44,7 +44,8 @@ class Missing(Exception):
 
 
 class Hung(Exception):
-    """A guest that did not say how its command ended; the text is the kernel's last words."""
+    """A guest that lacks a processor or did not say how its command ended; the text: its kernel's
+    last words."""
 
 
 def kernel():
@@ -135,7 +136,8 @@ def boot(image, nodes, append, timeout, distances):
         text, messages = (p.read_text(errors="replace").replace("\r", "") if p.exists() else ""
                           for p in (said, log))
     status = STATUS.search(text)
-    if not status:
+    # A processor that does not answer in time is left out by the kernel: its host was busy.
+    if not status or int(status[2]) != sum(cpus for cpus, _ in nodes):
         raise Hung(f"{why}\n{messages[-2000:]}\n{text[-2000:]}")
     return int(status[1]), text[:status.start()]
 
