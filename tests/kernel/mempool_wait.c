@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ struct client {
 	unsigned int count; /* 0: one, by mempool_alloc */
 	void *got[8];
 	int finished;
+	pid_t tid;
 	pthread_t thread;
 };
 
@@ -31,6 +33,7 @@ static void *client_run(void *arg)
 {
 	struct client *c = arg;
 
+	__atomic_store_n(&c->tid, gettid(), __ATOMIC_RELEASE);
 	if (c->count)
 		mempool_alloc_bulk(c->pool, c->got, c->count, 0);
 	else
@@ -39,15 +42,33 @@ static void *client_run(void *arg)
 	return NULL;
 }
 
-/* Returns when the thread waits: alloc_fn has refused it twice, and then a while has passed. */
+/* "PID (name) S ...": not running, nor about to. */
+static bool sleeps(pid_t tid)
+{
+	char path[64], line[200] = "";
+	const char *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	f = fopen(path, "r");
+	check(f && fgets(line, sizeof(line), f));
+	fclose(f);
+	end = strrchr(line, ')');
+	return end && end[2] == 'S';
+}
+
+/* Returns when the thread waits: alloc_fn has refused it twice, and then it sleeps whenever it is looked at. */
 static void client_start(struct client *c)
 {
-	int calls = __atomic_load_n(&c->source->calls, __ATOMIC_RELAXED);
+	int calls = __atomic_load_n(&c->source->calls, __ATOMIC_RELAXED), asleep = 0;
 
 	check(!pthread_create(&c->thread, NULL, client_run, c));
 	while (__atomic_load_n(&c->source->calls, __ATOMIC_RELAXED) < calls + 2)
 		usleep(1000);
-	usleep(30000);
+	while (asleep < 5) {
+		usleep(2000);
+		asleep = sleeps(__atomic_load_n(&c->tid, __ATOMIC_ACQUIRE)) ? asleep + 1 : 0;
+	}
 }
 
 static bool client_finished(struct client *c)
