@@ -78,7 +78,7 @@ static struct kfence_metadata *dequeue(bool *right)
 	if (kfence.queued) {
 		m = &kfence.object[kfence.queue[kfence.head]];
 		kfence.head = (kfence.head + 1) % (u32)kfence.set.num_objects;
-		kfence.queued--;
+		SUB_ONCE(kfence.queued, 1);
 	}
 	kfence.random ^= kfence.random >> 12;
 	kfence.random ^= kfence.random << 25;
@@ -91,8 +91,9 @@ static struct kfence_metadata *dequeue(bool *right)
 static void enqueue(struct kfence_metadata *m)
 {
 	lock(&kfence_lock, RANK_KFENCE);
-	kfence.queue[(kfence.head + kfence.queued++) % (u32)kfence.set.num_objects] =
+	kfence.queue[(kfence.head + kfence.queued) % (u32)kfence.set.num_objects] =
 		kfence_number(m);
+	ADD_ONCE(kfence.queued, 1);
 	unlock(&kfence_lock, RANK_KFENCE);
 }
 
@@ -156,7 +157,7 @@ static void lay_out(struct kfence_metadata *m, const struct kmem_cache *s, size_
 
 	m->address = right ? end - ALIGN(size, alignment(s)) : page;
 	m->size = size;
-	m->cache = s->id;
+	WRITE_ONCE(m->cache, s->id);
 	memcpy(m->name, s->name, sizeof(m->name));
 	fill_canary(page, m->address);
 	fill_canary(m->address + size, end);
@@ -268,7 +269,7 @@ u32 kfence_objects(const struct kmem_cache *s)
 		return 0;
 	for (size_t i = 0; i < kfence.set.num_objects; i++)
 		n += READ_ONCE(kfence.object[i].state) == KFENCE_ALLOCATED &&
-		     kfence.object[i].cache == s->id;
+		     READ_ONCE(kfence.object[i].cache) == s->id;
 	return n;
 }
 

@@ -80,7 +80,7 @@ u32 profile_reserve(struct kmem_percpu *c, u32 id)
 {
 	struct counted *t = &c->counted;
 	size_t size = cache_of(id)->size;
-	u32 want = runs[id], got;
+	u32 want = READ_ONCE(runs[id]), got;
 
 	if (unlikely(unknown(t)))
 		begin(t);
@@ -315,7 +315,7 @@ void profile_divert(void)
 		u32 n = (u32)RUN_BYTES / cache_of(id)->size;
 
 		/* Its objects follow each other through the caches, where a program alone would use the hot one again. */
-		runs[id] = (u8)min(max(n, 1u), (u32)RUN_MAX);
+		WRITE_ONCE(runs[id], (u8)min(max(n, 1u), (u32)RUN_MAX));
 		if (!kmalloc_divert[id])
 			kmalloc_divert[id] = &counted_class;
 	}

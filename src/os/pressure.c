@@ -103,7 +103,7 @@ static void drop(u32 which)
 		sys_close(watched[which].fd);
 	WRITE_ONCE(watched[which].fd, 0);
 	__atomic_fetch_and(&os_pressure_state.sources, ~(1u << which), __ATOMIC_RELAXED);
-	os_pressure_state.dropped++;
+	counter_add(os_pressure_state.dropped, 1);
 }
 
 static void watch_psi(u32 which, const char *path)
@@ -168,7 +168,7 @@ u32 os_pressure_open(void)
 			drop(POKE);
 	}
 	errno = saved;
-	return os_pressure_state.sources;
+	return os_pressure_sources();
 }
 
 void os_pressure_close(void)
@@ -180,7 +180,7 @@ void os_pressure_close(void)
 			sys_close(watched[i].fd);
 		WRITE_ONCE(watched[i].fd, 0);
 	}
-	os_pressure_state.sources = 0;
+	WRITE_ONCE(os_pressure_state.sources, 0);
 	errno = saved;
 }
 

@@ -13,7 +13,7 @@
  *
  * The program may close a descriptor that it did not open, and open another of its number. So a descriptor is known by what fstat
  * says (an eventfd by its id in fdinfo) and looked at again before it is believed; one that is not ours any more is dropped, and not
- * closed. One thread at a time calls these, but for os_pressure_poke.
+ * closed. One thread at a time calls these, but for os_pressure_poke and os_pressure_look, which any thread may call.
  */
 #pragma once
 

@@ -80,9 +80,12 @@ size_t section_resident(void)
 		if (s == &mem.none)
 			continue;
 		sum += os_resident_in(s, sizeof(*s));
-		for (u32 j = 0; j < REGIONS_PER_SECTION; j++)
-			if (s->region[j])
-				sum += os_resident_in(s->region[j], sizeof(struct region));
+		for (u32 j = 0; j < REGIONS_PER_SECTION; j++) {
+			struct region *r = READ_ONCE(s->region[j]);
+
+			if (r)
+				sum += os_resident_in(r, sizeof(*r));
+		}
 	}
 	return sum;
 }

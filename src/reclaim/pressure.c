@@ -95,20 +95,24 @@ size_t pressure_answer(enum pressure_source source, enum slabmalloc_pressure_lev
 	return bytes + objects;
 }
 
-/* The answers' pace: not for failures, which wait for theirs. What is more urgent than the last waits no longer than it must. */
+/*
+ * The answers' pace: not for failures, which wait for theirs. What is more urgent than the last waits no longer than it must. A
+ * thread whose tick it is may answer while kshrinkd begins to: then there are two.
+ */
 static void answer(enum pressure_source source, enum slabmalloc_pressure_level level)
 {
-	u32 pause_ms = level > pressure.level ? (u32)ANSWER_MS : pressure.pause_ms;
+	u32 pause_ms =
+		level > READ_ONCE(pressure.level) ? (u32)ANSWER_MS : READ_ONCE(pressure.pause_ms);
 	u64 now = os_now_ms();
 
 	counter_add(pressure_stats[source].events, 1);
-	if (now - pressure.answer_ms < pause_ms)
+	if (now - READ_ONCE(pressure.answer_ms) < pause_ms)
 		return;
-	pressure.answer_ms = now;
-	pressure.level = level;
-	pressure.pause_ms = pressure_answer(source, level) >= LEAST
-				    ? (u32)ANSWER_MS
-				    : min(2 * pause_ms, (u32)SLOWEST_MS);
+	WRITE_ONCE(pressure.answer_ms, now);
+	WRITE_ONCE(pressure.level, level);
+	pause_ms = pressure_answer(source, level) >= LEAST ? (u32)ANSWER_MS
+							   : min(2 * pause_ms, (u32)SLOWEST_MS);
+	WRITE_ONCE(pressure.pause_ms, pause_ms);
 }
 
 static void check_room(void)
