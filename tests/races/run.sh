@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# run.sh PROGRAM ARGUMENT…: under ThreadSanitizer, without what suppressions.txt explains. Nor may the library complain.
+# run.sh PROGRAM ARGUMENT…: under ThreadSanitizer, without what suppressions.txt explains (which takes the stacks of both
+# threads: a long history). Nor may the library complain.
 set -eu
 if [ "$1" = none ]; then
 	echo "SKIP: no ThreadSanitizer"
@@ -9,7 +10,7 @@ fi
 here=$(cd "$(dirname "$0")" && pwd)
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
-TSAN_OPTIONS="suppressions=$here/suppressions.txt halt_on_error=0 exitcode=66 history_size=5 ${TSAN_OPTIONS-}" "$@" 2>"$said" || {
+TSAN_OPTIONS="suppressions=$here/suppressions.txt halt_on_error=0 exitcode=66 history_size=7 ${TSAN_OPTIONS-}" "$@" 2>"$said" || {
 	cat "$said" >&2
 	exit 1
 }
