@@ -19,7 +19,10 @@
 #include "reclaim/reclaim.h"
 #include "stat/stat.h"
 
-enum { ANSWERS = 3 }; /* of the program's own, before an allocation fails */
+enum {
+	ANSWERS = 3, /* of the program's own, before an allocation fails */
+	TICKS = 8, /* slow paths of small objects */
+};
 
 void *entry_no_memory(void)
 {
@@ -71,6 +74,13 @@ static __always_inline void tick(struct kmem_percpu *c)
 		stat_tick();
 }
 
+/* A look costs as much as a refill. */
+static __always_inline void tick_seldom(struct kmem_percpu *c)
+{
+	if (!c || ++c->ticks % TICKS == 0)
+		tick(c);
+}
+
 void entry_tick(void)
 {
 	struct kmem_percpu *c = boot_thread();
@@ -106,7 +116,7 @@ void *entry_take(u32 id, gfp_t gfp)
 	if (unlikely(!object) && !(gfp & __GFP_THISNODE))
 		object = sheaf_alloc_fallback(c, id, percpu_nid(c));
 	if (likely(object))
-		tick(c);
+		tick_seldom(c);
 	percpu_put(c);
 	return likely(object) ? object : entry_no_memory();
 }
@@ -433,7 +443,7 @@ void entry_give(u32 id, void *p)
 		sheaf_free_slow(c, id, p);
 	else
 		sheaf_free_one(id, p);
-	tick(c);
+	tick_seldom(c);
 	percpu_put(c);
 }
 

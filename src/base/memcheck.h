@@ -7,16 +7,16 @@
  * memcheck is told of each block by client requests. Then kmalloc's classes are diverted as for option debug (letter Z), so
  * that every malloc and free comes by here and that there are bytes between objects which nobody may touch.
  *
- * No cost when off: valgrind is asked for when a thread gets its sheaves, by six instructions that do nothing elsewhere.
+ * No cost when off, under valgrind's other tools too: memcheck is asked for when a thread gets its sheaves, by six instructions that do nothing elsewhere.
  */
 #pragma once
 
 #include "base/compiler.h"
 
-/* The program runs under valgrind, and malloc is ours. */
+/* The program runs under memcheck, and malloc is ours. */
 extern bool memcheck_on;
 
-/* Before the first block of a thread: looks for valgrind. */
+/* Before the first block of a thread: looks for memcheck. */
 bool memcheck_running(void);
 
 /* At start: a program with AddressSanitizer is told in one line, and nothing is changed. */

@@ -18,7 +18,17 @@ static enum block_kind classify(const struct region *r, u32 index, unsigned int 
 	return dirty || r->huge & huge_mask(index, order) ? BLOCK_DIRTY : BLOCK_CLEAN;
 }
 
-enum { RUN_TRIES = 8 };
+enum { TRIES = 8 };
+
+/* A run that begins in the 2 MiB before may have become longer, too. */
+static void hold(struct region *r, u32 index, u32 n)
+{
+	u32 last = (index + n - 1) >> HUGE_ORDER;
+
+	bitmap_set(r->held, index, n);
+	for (u32 h = (index ? index - 1 : 0) >> HUGE_ORDER; h <= last; h++)
+		r->contig[h] = FRAMES_PER_HUGE;
+}
 
 static void free_area_add(struct zone *z, struct page *page, unsigned int order,
 			  enum block_kind kind)
@@ -30,6 +40,8 @@ static void free_area_add(struct zone *z, struct page *page, unsigned int order,
 	WRITE_ONCE(page->kind, kind);
 	WRITE_ONCE(page->bare, false);
 	hlist_add_head(&page->link, &area->list[kind]);
+	if (kind != BLOCK_CLEAN)
+		hold(region_of(page), page_index(page), 1u << order);
 	ADD_ONCE(area->nr, 1);
 	ADD_ONCE(z->nr_free, 1ul << order);
 	if (kind == BLOCK_DIRTY)
@@ -43,6 +55,8 @@ static void free_area_del(struct zone *z, struct page *page)
 	VM_BUG_ON(READ_ONCE(page->type) != PAGE_BUDDY);
 	hlist_del_init(&page->link);
 	WRITE_ONCE(page->type, PAGE_NONE);
+	if (page->kind != BLOCK_CLEAN)
+		bitmap_clear(region_of(page)->held, page_index(page), 1u << page->order);
 	SUB_ONCE(z->free_area[page->order].nr, 1);
 	SUB_ONCE(z->nr_free, 1ul << page->order);
 	if (page->kind == BLOCK_DIRTY)
@@ -130,7 +144,7 @@ struct page *buddy_find_committed(struct zone *z, unsigned int order, unsigned i
 	for (int kind = NR_KINDS - 1; kind >= 0; kind--) {
 		for (unsigned int o = order; o <= MAX_ORDER; o++) {
 			struct page *page;
-			int tries = RUN_TRIES;
+			int tries = TRIES;
 
 			hlist_for_each_entry(page, &z->free_area[o].list[kind], link) {
 				if (!is_committed(page, order)) {
@@ -205,10 +219,59 @@ bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n)
 	return true;
 }
 
+/* The first run of n held frames that begins in block h of 2 MiB, or FRAMES_PER_REGION. */
+static u32 run_in(struct region *r, u32 h, u32 n)
+{
+	u32 end = (h + 1) << HUGE_ORDER, longest = 0;
+	u32 from = bitmap_next(r->held, h << HUGE_ORDER, end, true);
+
+	while (from < end) {
+		u32 to = bitmap_next(r->held, from, min(from + n, FRAMES_PER_REGION), false);
+
+		if (to - from == n)
+			return from;
+		longest = max(longest, to - from);
+		from = bitmap_next(r->held, to, end, true);
+	}
+	r->contig[h] = (u16)longest;
+	return FRAMES_PER_REGION;
+}
+
+static u32 first_run(struct region *r, u32 blocks, u32 n)
+{
+	u32 from = FRAMES_PER_REGION;
+
+	for (; blocks && from == FRAMES_PER_REGION; blocks &= blocks - 1)
+		if (r->contig[__ffs(blocks)] >= n)
+			from = run_in(r, __ffs(blocks), n);
+	return from;
+}
+
 /*
- * How many frames from `index` on are free, up to n. Small runs must lie in memory that the heap holds; in one of
- * 2 MiB or more some new memory beside the old costs less than all new.
+ * Neighbours that are no buddies, or not of one kind: the run of n <= FRAMES_PER_HUGE held frames at the lowest address of
+ * a region (first fit by address leaves the fewest holes: Wilson et al. 1995, 3.5). Looks into some regions; takes
+ * nothing.
  */
+struct page *buddy_find_run(struct zone *z, u32 n)
+{
+	int tries = TRIES;
+	struct region *r;
+
+	hlist_for_each_entry(r, &z->regions, link) {
+		/* Huge pages first: what is free in them is memory that cannot be given back. */
+		u32 from = first_run(r, r->huge, n);
+
+		if (from == FRAMES_PER_REGION)
+			from = first_run(r, ~r->huge, n);
+		if (from < FRAMES_PER_REGION)
+			return &r->page[from];
+		if (!--tries)
+			break;
+	}
+	return NULL;
+}
+
+/* How many frames from `index` on are free, up to n. */
 static u32 free_run(const struct region *r, u32 index, u32 n)
 {
 	u32 sum = 0;
@@ -216,8 +279,7 @@ static u32 free_run(const struct region *r, u32 index, u32 n)
 	while (sum < n && index + sum < FRAMES_PER_REGION) {
 		const struct page *page = &r->page[index + sum];
 
-		if (READ_ONCE(page->type) != PAGE_BUDDY ||
-		    (page->kind == BLOCK_CLEAN && n < FRAMES_PER_HUGE))
+		if (READ_ONCE(page->type) != PAGE_BUDDY)
 			break;
 		sum += 1u << page->order;
 	}
@@ -225,14 +287,14 @@ static u32 free_run(const struct region *r, u32 index, u32 n)
 }
 
 /*
- * The first frame of a run of n that are free, which begins with a block of 2^order < n frames that holds memory:
- * neighbours that are no buddies, or not of one kind. Looks at a few only; takes nothing.
+ * A run of n free frames that begins with a block of 2^order < n frames that holds memory. In so large a one some new memory
+ * beside the old costs less than all new. Looks at a few only; takes nothing.
  */
-struct page *buddy_find_run(struct zone *z, unsigned int order, u32 n)
+struct page *buddy_find_large_run(struct zone *z, unsigned int order, u32 n)
 {
 	for (int kind = BLOCK_HUGE; kind >= BLOCK_DIRTY; kind--) {
 		struct page *page;
-		int tries = RUN_TRIES;
+		int tries = TRIES;
 
 		hlist_for_each_entry(page, &z->free_area[order].list[kind], link) {
 			if (free_run(region_of(page), page_index(page), n) == n)

@@ -82,8 +82,6 @@ static bool release_region(struct zone *z, struct page *page)
 
 	if (z->nr_regions <= 1 || r->frames != FRAMES_PER_REGION || !region_put(r))
 		return false;
-	if (z->next && region_of(z->next) == r)
-		z->next = NULL;
 	hlist_del_init(&r->link);
 	SUB_ONCE(z->nr_regions, 1);
 	SUB_ONCE(z->nr_present, FRAMES_PER_REGION);

@@ -266,53 +266,17 @@ static struct taken take_range(struct zone *z, struct region *r, u32 index, u32 
 	return t;
 }
 
-/*
- * Before a larger block is split, or memory touched that the heap does not have: is there a run of smaller ones?
- * Zone lock held.
- */
+/* Before a block is split, or memory touched that the heap does not have: is there a run? Zone lock held. */
 static struct taken take_run(struct zone *z, u32 n, unsigned int order)
 {
 	struct page *page = NULL;
 
-	if (z->free_area[order].list[BLOCK_HUGE].first ||
-	    z->free_area[order].list[BLOCK_DIRTY].first)
-		return (struct taken){ .page = NULL };
-	for (unsigned int o = order; !page && o-- > 0 && o + RUN_ORDERS >= order;)
-		page = buddy_find_run(z, o, n);
+	if (n <= FRAMES_PER_HUGE)
+		page = buddy_find_run(z, n);
+	for (unsigned int o = order; n > FRAMES_PER_HUGE && !page && o-- + RUN_ORDERS > order;)
+		page = buddy_find_large_run(z, o, n);
 	return page ? take_range(z, region_of(page), page_index(page), n)
 		    : (struct taken){ .page = NULL };
-}
-
-/* Is there a block, or a larger one, that holds memory? */
-static bool holds_block(const struct zone *z, unsigned int order)
-{
-	for (; order <= MAX_ORDER; order++)
-		if (z->free_area[order].list[BLOCK_HUGE].first ||
-		    z->free_area[order].list[BLOCK_DIRTY].first)
-			return true;
-	return false;
-}
-
-/*
- * Blocks of 5 frames, cut from 8 each, leave 3 behind that may serve nobody. So a number of frames that is no power
- * of two is taken right behind the last such, as long as that is in the same 2 MiB and no memory lies idle
- * meanwhile. Zone lock held.
- */
-static struct taken take_next(struct zone *z, u32 n, unsigned int order)
-{
-	struct taken none = { .page = NULL };
-	struct region *r;
-	u32 index;
-
-	if (!z->next)
-		return none;
-	r = region_of(z->next);
-	index = page_index(z->next);
-	if (index >> HUGE_ORDER != (index + n - 1) >> HUGE_ORDER)
-		return none;
-	if (!(r->huge >> (index >> HUGE_ORDER) & 1) && holds_block(z, order))
-		return none;
-	return take_range(z, r, index, n);
 }
 
 /* The first n frames of a block of order `found` that left its list; t.touch is known. Zone lock held. */
@@ -387,22 +351,17 @@ static void look_where(struct zone *z, struct taken t)
 struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *clean)
 {
 	unsigned int order = max(order_base_2(n), align_order);
-	bool odd = !align_order && !is_power_of_2(n);
 	struct taken t = { .page = NULL };
 
 	if (order > MAX_ORDER || !limit_permits((size_t)n << FRAME_SHIFT))
 		return NULL;
 	lock(&z->lock, RANK_ZONE);
-	if (odd)
-		t = take_next(z, n, order);
-	if (!t.page && !align_order)
+	if (!align_order)
 		t = take_run(z, n, order);
 	if (!t.page)
 		t = take_block(z, n, order);
 	if (unlikely(!t.page) && !has_block(z, order) && enlarge(z, order))
 		t = take_block(z, n, order);
-	if (odd && t.page)
-		z->next = page_index(t.page) + n < FRAMES_PER_REGION ? t.page + n : NULL;
 	unlock(&z->lock, RANK_ZONE);
 	if (unlikely(t.page && t.touch))
 		huge_touch(page_address(t.page));
@@ -465,9 +424,6 @@ void zone_free(struct zone *z, struct page *page, u32 n, bool clean)
 
 	lock(&z->lock, RANK_ZONE);
 	WRITE_ONCE(page->type, PAGE_NONE);
-	/* What was taken last is taken next: it is still in the processor's caches. */
-	if (page + n == z->next)
-		z->next = page;
 	if (clean)
 		bitmap_clear(r->dirty, index, n);
 	else

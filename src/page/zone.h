@@ -12,8 +12,12 @@
  *	two free buddies of one order and kind do not exist: they are one block of the next
  *
  * Dirty and clean buddies are not merged: what was used last is found whole again, and no memory is
- * counted frame by frame. Giving back makes dirty blocks clean, and then they merge. Free neighbours that are no
- * buddies, or not of one kind, serve as a run (buddy_find_run) before a larger block is split.
+ * counted frame by frame. Giving back makes dirty blocks clean, and then they merge.
+ *
+ * A buddy system leaves 3 frames of 8 where 5 are wanted. So what holds memory is not found by block, but as the first run
+ * of frames by address, across blocks and kinds (buddy_find_run); blocks are for what is aligned, and for new memory:
+ *
+ *	region->held = the frames of its BLOCK_DIRTY and BLOCK_HUGE blocks
  *
  * A region's frames are committed (made writable) by blocks of 2 MiB as they are needed, so that a process
  * without overcommit is charged for what it uses, nearly.
@@ -71,7 +75,6 @@ struct zone {
 	unsigned long nr_huge_free; /* frames of BLOCK_HUGE blocks */
 	unsigned long nr_taken; /* frames handed out, ever */
 	unsigned long nr_used_most; /* the most frames in use at once */
-	struct page *next; /* behind the last odd number of frames taken (take_next), or NULL */
 	unsigned long nr_huge; /* 2 MiB blocks asked for as huge pages, now */
 	/* With several nodes: what became of requests, and frames that the system took from elsewhere, as sampled. */
 	unsigned long numa[NR_NUMA_EVENTS], nr_fallback;
@@ -194,5 +197,6 @@ struct page *buddy_free(struct zone *z, struct region *r, u32 index, unsigned in
 			bool dirty);
 void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n, bool dirty);
 bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n);
-struct page *buddy_find_run(struct zone *z, unsigned int order, u32 n);
+struct page *buddy_find_run(struct zone *z, u32 n);
+struct page *buddy_find_large_run(struct zone *z, unsigned int order, u32 n);
 void buddy_isolate(struct zone *z, struct page *page);

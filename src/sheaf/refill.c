@@ -6,6 +6,8 @@
  *		node's slabs, a batch under one lock
  *	full	the spare if it is empty; else the spare goes to its node's barn, or its objects to the slabs
  *
+ * Large objects have no spare (has_spare): where the sheaf is full, half of it goes to the slabs.
+ *
  * (A sheaf from the barn may be larger than what this thread would make: bounds are kept when it
  * leaves the thread again.) Capacity starts at what fits a frame and doubles with every trip beyond the spare, up to 254 objects
  * or 64 KiB, as long as all sheaves of the thread stay under their bound in bytes; it halves
@@ -13,6 +15,8 @@
  *
  * While a slot is being changed c->busy names it: a child of fork leaves that slot of this thread alone.
  */
+#include <string.h>
+
 #include "base/options.h"
 #include "base/probe.h"
 #include "os/latency.h"
@@ -61,28 +65,32 @@ static u32 max_capacity(u32 id)
 	return max(clamp_capacity(SHEAF_BYTES, cache_of(id)->size, SHEAF_MAX), 2u);
 }
 
-static u32 bytes_allowed(void)
+/* What one thread's sheaves may hold: as it was when somebody counted last. */
+static u32 allowed;
+
+void sheaf_allow(void)
 {
 	size_t most = min(options.sheaf_bytes, (size_t)UINT32_MAX / 4);
 	size_t heap = zones_used() << FRAME_SHIFT;
 	u32 nr = max(READ_ONCE(nr_threads), 1u);
 	size_t together = max(heap / SHARE, THREADS * most);
 
-	return (u32)min(together / nr, most);
+	WRITE_ONCE(allowed, (u32)min(together / nr, most));
 }
+
 
 /* Sets a cache's capacity if the thread's bound lets it. */
 static bool set_capacity(struct kmem_percpu *c, u32 nr, u32 capacity)
 {
 	struct sheaf_meta *m = meta_of(c, nr);
-	u32 size = cache_in(nr)->size;
-	u32 more = 2 * capacity * size - 2 * m->capacity * size;
+	u32 bytes = sheaf_cost(cache_in(nr), capacity);
+	u32 more = bytes - sheaf_cost(cache_in(nr), m->capacity);
 
-	if (capacity > m->capacity && counter_read(c->bytes) + more > bytes_allowed() &&
-	    2 * capacity * size > ALWAYS_BYTES)
+	if (capacity > m->capacity && counter_read(*sheaf_bytes_at(c, cache_in(nr))) + more > READ_ONCE(allowed) &&
+	    bytes > ALWAYS_BYTES)
 		return false;
 	/* Atomic: sheaf_close subtracts, too. */
-	counter_add(c->bytes, more);
+	counter_add(*sheaf_bytes_at(c, cache_in(nr)), more);
 	m->capacity = (u8)capacity;
 	return true;
 }
@@ -140,13 +148,14 @@ static void swap_spare(struct sheaf_slot *slot)
 	set_main(slot, spare);
 }
 
-/* The main sheaf is empty: another takes its place, and it becomes the spare where there is none. */
-static void replace_empty_main(struct sheaf_slot *slot, struct slab_sheaf *sheaf)
+/* The main sheaf is empty: another takes its place, and it becomes the spare where there may be one and is none. */
+static void replace_empty_main(struct kmem_percpu *c, u32 nr, struct slab_sheaf *sheaf)
 {
+	struct sheaf_slot *slot = slot_of(c, nr);
 	struct slab_sheaf *empty = main_sheaf(slot);
 
 	set_main(slot, sheaf);
-	if (slot->spare)
+	if (slot->spare || !has_spare(cache_in(nr)))
 		sheaf_delete(empty);
 	else
 		WRITE_ONCE(slot->spare, empty);
@@ -215,7 +224,7 @@ static void fill(struct kmem_percpu *c, u32 nr, u32 nid, bool opened)
 		numa_count(c, slot_cache(nr), nid, nid, full->size);
 		ADD_ONCE(c->events.barn_gets, 1);
 		ADD_ONCE(c->events.taken, (u64)full->size * cache_in(nr)->size);
-		replace_empty_main(slot, full);
+		replace_empty_main(c, nr, full);
 		return;
 	}
 	enlarge_main(c, nr);
@@ -370,10 +379,37 @@ static struct slab_sheaf *make_empty(struct kmem_percpu *c, u32 nr)
 	return spare ? spare : sheaf_new(meta_of(c, nr)->capacity);
 }
 
+/* A sheaf without a spare: larger, or half as full. What lies at the bottom was not used for the longest time. */
+static void make_room_alone(struct kmem_percpu *c, u32 nr)
+{
+	struct sheaf_slot *slot = slot_of(c, nr);
+	u32 n = (u32)(slot->top - slot->base), out = (n + 1) / 2;
+	struct slab_sheaf *old = main_sheaf(slot), *sheaf;
+
+	grow(c, nr);
+	if (meta_of(c, nr)->capacity > old->capacity &&
+	    (sheaf = sheaf_new(meta_of(c, nr)->capacity))) {
+		memcpy(sheaf->objects, old->objects, n * sizeof(*slot->base));
+		sheaf->size = n;
+		set_main(slot, sheaf);
+		sheaf_delete(old);
+		return;
+	}
+	flush(c, nr, slot->base, out);
+	memmove(slot->base, slot->base + out, (n - out) * sizeof(*slot->base));
+	WRITE_ONCE(slot->top, slot->base + n - out);
+}
+
 static void make_room(struct kmem_percpu *c, u32 nr)
 {
 	struct sheaf_slot *slot = slot_of(c, nr);
-	struct slab_sheaf *empty = make_empty(c, nr);
+	struct slab_sheaf *empty;
+
+	if (!has_spare(cache_in(nr))) {
+		make_room_alone(c, nr);
+		return;
+	}
+	empty = make_empty(c, nr);
 
 	if (empty) {
 		ADD_ONCE(c->events.swaps, 1);
@@ -500,7 +536,10 @@ static void shrink_slot(struct kmem_percpu *c, u32 nr)
 
 void sheaf_age(struct kmem_percpu *c, u64 now_ms)
 {
-	bool all = counter_read(c->bytes) / 2 > max(bytes_allowed(), (u32)FLOOR_BYTES);
+	bool all;
+
+	sheaf_allow();
+	all = counter_read(c->bytes[0]) / 2 > max(READ_ONCE(allowed), (u32)FLOOR_BYTES);
 
 	if (!all && now_ms - c->aged_ms < AGE_MS)
 		return;

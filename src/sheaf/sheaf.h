@@ -4,7 +4,7 @@
  *
  * A sheaf is an array of pointers to free objects of one cache (SLAB's array_cache, Bonwick's magazine,
  * Linux 6.18's slab_sheaf). A thread has a main sheaf for each cache, used last in first out, and a
- * spare that is either full or empty, so that alternating malloc and free at an edge swaps the two and touches
+ * spare (of all but large objects) that is either full or empty, so that alternating malloc and free at an edge swaps the two and touches
  * nobody else. Full sheaves that are left over go to the cache node's barn whole.
  *
  *	slot->base <= slot->top <= slot->limit
@@ -106,7 +106,8 @@ struct kmem_percpu {
 			u16 panel; /* the first slot of nid's */
 			u8 looks; /* counts down to the next look at the program's policy */
 			bool interleaves;
-			u32 bytes; /* sum of 2 * capacity * size over open caches, <= the bound */
+			u32 bytes[2]; /* sums of sheaf_cost over open slots: with a spare, and without; each <= the bound */
+			u8 ticks; /* slow paths since the last look at what is due (entry.c) */
 			u64 aged_ms;
 			u64 turn; /* events.taken when an interleaving thread came to its node */
 			struct per_cpu_pages pcp;
@@ -157,6 +158,27 @@ static inline struct sheaf_meta *meta_of(struct kmem_percpu *c, u32 slot)
 		return &c->typed_meta[slot - TYPED_FIRST];
 	panel = (struct sheaf_panel *)&c->panels[slot - slot % PANEL - PANEL_FIRST];
 	return &panel->meta[slot % PANEL];
+}
+
+/*
+ * Large objects have one sheaf, half of which is filled and emptied at once: a second one would have to be paid for by
+ * other classes, and what it saves is little beside the use of such an object.
+ */
+static inline bool has_spare(const struct kmem_cache *s)
+{
+	return s->size <= FRAME_SIZE;
+}
+
+/* Bytes of free objects that a cache's sheaves may hold. */
+static inline u32 sheaf_cost(const struct kmem_cache *s, u32 capacity)
+{
+	return capacity * s->size * (has_spare(s) ? 2 : 1);
+}
+
+/* Small objects and large ones have a bound each: small ones, which grow sooner, would leave nothing. */
+static inline u32 *sheaf_bytes_at(struct kmem_percpu *c, const struct kmem_cache *s)
+{
+	return &c->bytes[!has_spare(s)];
 }
 
 /* One more than the last slot that may be in use. */
@@ -357,6 +379,9 @@ void sheaf_flush_all(struct kmem_percpu *c);
 
 /* Its page sets alone. */
 void percpu_drain_pages(struct kmem_percpu *c);
+
+/* Counts what a thread's sheaves may hold, now: a part of the heap, divided among the threads. */
+void sheaf_allow(void);
 
 /* Sheaves without a miss for a while shrink, and all of them after the heap did. Cheap when neither is due. */
 void sheaf_age(struct kmem_percpu *c, u64 now_ms);

@@ -62,6 +62,7 @@ struct kmem_percpu *sheaf_attach(void)
 	WRITE_ONCE(nr_threads_most, max(nr_threads_most, nr_threads));
 	point_to(&this_thread, c);
 	unlock(&threads_lock, RANK_THREADS);
+	sheaf_allow();
 	/* Before it frees: what it then takes again must be of its node. */
 	this_node(c);
 	return c;
@@ -91,14 +92,14 @@ static void close_slot(struct kmem_percpu *c, u32 nr, struct page_source src)
 	struct sheaf_slot slot = *slot_of(c, nr);
 	struct sheaf_meta *m = meta_of(c, nr);
 	struct slab_sheaf *sheaf = container_of(slot.base, struct slab_sheaf, objects);
-	u32 size = cache_of(slot_cache(nr))->size;
+	const struct kmem_cache *s = cache_of(slot_cache(nr));
 
 	counted_end_run(c, nr, src);
 	slot_set(slot_of(c, nr), (struct sheaf_slot){ 0 });
-	counter_sub(c->bytes, 2 * m->capacity * size);
+	counter_sub(*sheaf_bytes_at(c, s), sheaf_cost(s, m->capacity));
 	*m = (struct sheaf_meta){ 0 };
 	WRITE_ONCE(sheaf->size, (u32)(top - slot.base));
-	c->events.given += (u64)(sheaf->size + (slot.spare ? slot.spare->size : 0)) * size;
+	c->events.given += (u64)(sheaf->size + (slot.spare ? slot.spare->size : 0)) * s->size;
 	give_up_sheaf(nr, sheaf, src);
 	if (slot.spare)
 		give_up_sheaf(nr, slot.spare, src);

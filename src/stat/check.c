@@ -75,6 +75,10 @@ static void check_region(struct zone *z, struct region *r, unsigned long *free_f
 		      "frame %u of region %#lx", i, r->base);
 		if (page->type == PAGE_SLAB && cache_known(page->cache))
 			check_slab(page);
+		for (u32 f = i; f < i + n; f++)
+			CHECK(test_bit(r->held, f) ==
+				      (page->type == PAGE_BUDDY && page->kind != BLOCK_CLEAN),
+			      "frame %u of region %#lx", f, r->base);
 		if (page->type != PAGE_BUDDY)
 			continue;
 		CHECK(i % n == 0, "free block %u of region %#lx", i, r->base);

@@ -76,6 +76,7 @@ static void verify_block(const struct region *r, u32 i)
 	      buddy->order != page->order || buddy->kind != page->kind);
 	verify_kind(r, i);
 	for (u32 f = i; f < i + n; f++) {
+		check(test_bit(r->held, f) == (page->kind != BLOCK_CLEAN));
 		check(f == i || r->page[f].type == PAGE_NONE);
 		check(!*class_of(r->base + ((uintptr_t)f << FRAME_SHIFT)));
 	}
@@ -100,6 +101,17 @@ static void verify_lists(const struct zone *z, const unsigned long *blocks)
 	}
 }
 
+/* No run that begins in 2 MiB is longer than was said there, up to as many frames. */
+static void verify_runs(const struct region *r)
+{
+	u32 run = 0;
+
+	for (u32 i = FRAMES_PER_REGION; i-- > 0;) {
+		run = test_bit(r->held, i) ? min(run + 1, FRAMES_PER_HUGE) : 0;
+		check(run <= r->contig[i >> HUGE_ORDER]);
+	}
+}
+
 static void walk(const struct zone *z, bool with_model)
 {
 	unsigned long blocks[MAX_ORDER + 1] = { 0 }, by_kind[NR_KINDS] = { 0 };
@@ -110,6 +122,7 @@ static void walk(const struct zone *z, bool with_model)
 	hlist_for_each_entry(r, &z->regions, link) {
 		const bool *used = with_model ? used_frames(r) : NULL;
 
+		verify_runs(r);
 		for (u32 i = 0; i < FRAMES_PER_REGION;) {
 			const struct page *page = &r->page[i];
 			u32 n = page->type == PAGE_BUDDY ? 1u << page->order : 1;

@@ -77,25 +77,29 @@ TEST(a_block_has_exactly_as_many_frames_as_were_asked_for)
 	assert_int_equal(z.nr_free, z.nr_present);
 }
 
-/* Else three frames behind each would be left to whoever wants three. */
-TEST(blocks_of_odd_numbers_of_frames_lie_behind_each_other)
+/* A buddy system would cut 5 out of 8 and leave 3. */
+TEST(memory_that_is_held_serves_any_number_of_frames_from_the_lowest_address_on)
 {
-	enum { N = 200, FRAMES = 5 };
-	struct page *page[N];
-	u32 gaps = 0;
+	enum { FRAMES = 5, SIZE = FRAMES_PER_HUGE };
+	struct page *first = alloc(SIZE), *second = alloc(SIZE), *low = min(first, second);
+	u32 n = 2 * SIZE / FRAMES;
 
-	for (u32 i = 0; i < N; i++) {
-		page[i] = alloc(FRAMES);
-		if (i && page[i] != page[i - 1] + FRAMES)
-			gaps++;
-	}
-	assert_true(gaps <= N * FRAMES / FRAMES_PER_HUGE + 1);
-	/* What was freed last is taken next, not what lies further on. */
-	zone_free(&z, page[N - 1], FRAMES, false);
-	assert_ptr_equal(alloc(FRAMES), page[N - 1]);
-	for (u32 i = 0; i < N; i++)
-		zone_free(&z, page[i], FRAMES, false);
-	assert_int_equal(z.nr_free, z.nr_present);
+	assert_ptr_equal(low + SIZE, max(first, second));
+	zone_free(&z, first, SIZE, false);
+	zone_free(&z, second, SIZE, false);
+	for (u32 i = 0; i < n; i++)
+		assert_ptr_equal(alloc(FRAMES), low + i * FRAMES);
+	assert_int_equal(z.nr_dirty, 2 * SIZE - n * FRAMES);
+	/* Holes of 5, of 15 behind the hundredth: too small, then the first that is not. */
+	for (u32 i = 1; i < n; i += 2)
+		zone_free(&z, low + i * FRAMES, FRAMES, false);
+	zone_free(&z, low + 100 * FRAMES, FRAMES, false);
+	assert_ptr_equal(alloc(2 * FRAMES + 1), low + 99 * FRAMES);
+	assert_ptr_equal(alloc(FRAMES), low + FRAMES);
+	/* One more frame, and it is known again. */
+	assert_ptr_not_equal(alloc(FRAMES + 2), low + 5 * FRAMES);
+	zone_free(&z, low + 4 * FRAMES, FRAMES, false);
+	assert_ptr_equal(alloc(FRAMES + 2), low + 3 * FRAMES);
 }
 
 TEST(a_block_starts_at_a_multiple_of_the_alignment)
@@ -575,7 +579,7 @@ int main(void)
 #define ZONE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		ZONE_TEST(a_block_has_exactly_as_many_frames_as_were_asked_for),
-		ZONE_TEST(blocks_of_odd_numbers_of_frames_lie_behind_each_other),
+		ZONE_TEST(memory_that_is_held_serves_any_number_of_frames_from_the_lowest_address_on),
 		ZONE_TEST(a_block_starts_at_a_multiple_of_the_alignment),
 		ZONE_TEST(a_whole_region_can_be_had_and_nothing_larger),
 		ZONE_TEST(clean_means_zero_and_dirt_is_remembered_frame_by_frame),

@@ -86,7 +86,7 @@ unsigned long heap_objects_out(u32 id)
 
 void heap_verify(const struct kmem_percpu *c)
 {
-	size_t bytes = 0;
+	size_t bytes[2] = { 0, 0 };
 
 	check(!c->busy);
 	for (u32 id = 0; id < NR_KMALLOC; id++) {
@@ -96,9 +96,10 @@ void heap_verify(const struct kmem_percpu *c)
 		check(slot->base <= slot->top && slot->top <= slot->limit);
 		check(!slot->base == !c->meta[id].capacity);
 		check(!spare || (slot->base && (!spare->size || spare->size == spare->capacity)));
-		bytes += 2ul * c->meta[id].capacity * cache_of(id)->size;
+		check(!spare || has_spare(cache_of(id)));
+		bytes[!has_spare(cache_of(id))] += sheaf_cost(cache_of(id), c->meta[id].capacity);
 	}
-	check(c->bytes == bytes);
+	check(c->bytes[0] == bytes[0] && c->bytes[1] == bytes[1]);
 	check(!c->slot[0].limit);
 }
 
