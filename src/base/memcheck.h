@@ -7,7 +7,8 @@
  * memcheck is told of each block by client requests. Then kmalloc's classes are diverted as for option debug (letter Z), so
  * that every malloc and free comes by here and that there are bytes between objects which nobody may touch.
  *
- * No cost when off, under valgrind's other tools too: memcheck is asked for when a thread gets its sheaves, by six instructions that do nothing elsewhere.
+ * No cost when off, nor under other tools of valgrind, which are to see malloc as it is: memcheck is asked for when a thread
+ * gets its sheaves, by six instructions that do nothing elsewhere.
  */
 #pragma once
 

@@ -115,7 +115,8 @@ struct region {
 	u32 huge; /* 2 MiB blocks advised as huge pages and possibly populated */
 	u32 advised; /* 2 MiB blocks whose mapping carries the advice */
 	struct hlist_node link; /* zone->regions */
-	u16 contig[HUGE_PER_REGION]; /* no longer run of held frames begins in this 2 MiB (buddy_find_run) */
+	u16 contig
+		[HUGE_PER_REGION]; /* no longer run of held frames begins in this 2 MiB (buddy_find_run) */
 	struct page page[FRAMES_PER_REGION];
 	unsigned long dirty[FRAMES_PER_REGION / BITS_PER_LONG]; /* a frame may not read as zero */
 	unsigned long held[FRAMES_PER_REGION / BITS_PER_LONG]; /* free, and holds memory */

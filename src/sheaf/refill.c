@@ -78,7 +78,6 @@ void sheaf_allow(void)
 	WRITE_ONCE(allowed, (u32)min(together / nr, most));
 }
 
-
 /* Sets a cache's capacity if the thread's bound lets it. */
 static bool set_capacity(struct kmem_percpu *c, u32 nr, u32 capacity)
 {
@@ -86,7 +85,8 @@ static bool set_capacity(struct kmem_percpu *c, u32 nr, u32 capacity)
 	u32 bytes = sheaf_cost(cache_in(nr), capacity);
 	u32 more = bytes - sheaf_cost(cache_in(nr), m->capacity);
 
-	if (capacity > m->capacity && counter_read(*sheaf_bytes_at(c, cache_in(nr))) + more > READ_ONCE(allowed) &&
+	if (capacity > m->capacity &&
+	    counter_read(*sheaf_bytes_at(c, cache_in(nr))) + more > READ_ONCE(allowed) &&
 	    bytes > ALWAYS_BYTES)
 		return false;
 	/* Atomic: sheaf_close subtracts, too. */

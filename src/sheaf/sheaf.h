@@ -106,7 +106,8 @@ struct kmem_percpu {
 			u16 panel; /* the first slot of nid's */
 			u8 looks; /* counts down to the next look at the program's policy */
 			bool interleaves;
-			u32 bytes[2]; /* sums of sheaf_cost over open slots: with a spare, and without; each <= the bound */
+			/* Sums of sheaf_cost over open slots, with a spare and without: each <= the bound. */
+			u32 bytes[2];
 			u8 ticks; /* slow paths since the last look at what is due (entry.c) */
 			u64 aged_ms;
 			u64 turn; /* events.taken when an interleaving thread came to its node */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OFTEN = 100000 };
+
 /* Not in main, whose frame outlives it: what is lost must be lost. */
 static __attribute__((noinline)) void lose(size_t n)
 {
@@ -45,6 +47,9 @@ int main(int argc, char **argv)
 		puts("x");
 	else if (strcmp(crime, "leak") == 0)
 		lose(57);
+	else if (strcmp(crime, "nothing, often") == 0)
+		for (int i = 0; i < OFTEN; i++)
+			free(malloc(20));
 	free(p);
 	if (strcmp(crime, "use after free") == 0)
 		return p[3] == 77;

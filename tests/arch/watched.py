@@ -7,6 +7,7 @@ usage: WATCHED, with SLABMALLOC_SO and CC.
 
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -24,6 +25,7 @@ CRIMES = {
     "uninitialised": "depends on uninitialised value",
     "leak": "57 bytes in 1 blocks are definitely lost",
 }
+OFTEN = 100000
 OURS = "--soname-synonyms=somalloc=nouserintercepts"
 
 
@@ -44,6 +46,22 @@ def valgrind(tap, watched):
     return None
 
 
+def instructions(watched, *crime):
+    result = run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                  "--trace-children=yes", OURS, "env", f"LD_PRELOAD={library()}", watched, *crime])
+    counts = re.findall(r"Collected : (\d+)", result.stderr)
+    return int(counts[-1]) if counts else None
+
+
+def callgrind(tap, watched):
+    """Every tool but memcheck is to see malloc as it is: 36 instructions a pair, and the loop."""
+    what = "callgrind counts malloc as it is"
+    if not shutil.which("valgrind"):
+        return tap.skip(what, "no valgrind")
+    once, often = instructions(watched), instructions(watched, "nothing, often")
+    return tap.ok(once and often and often - once < 60 * OFTEN, what, f"{once} and {often}")
+
+
 def asan(tap, compiler, scratch):
     program = os.path.join(scratch, "program")
     built = shutil.which(compiler) and run(
@@ -62,6 +80,7 @@ def asan(tap, compiler, scratch):
 def main():
     tap = Tap()
     valgrind(tap, sys.argv[1])
+    callgrind(tap, sys.argv[1])
     with tempfile.TemporaryDirectory() as scratch:
         for compiler in ("gcc", "clang"):
             asan(tap, compiler, scratch)

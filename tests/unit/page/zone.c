@@ -579,7 +579,8 @@ int main(void)
 #define ZONE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		ZONE_TEST(a_block_has_exactly_as_many_frames_as_were_asked_for),
-		ZONE_TEST(memory_that_is_held_serves_any_number_of_frames_from_the_lowest_address_on),
+		ZONE_TEST(
+			memory_that_is_held_serves_any_number_of_frames_from_the_lowest_address_on),
 		ZONE_TEST(a_block_starts_at_a_multiple_of_the_alignment),
 		ZONE_TEST(a_whole_region_can_be_had_and_nothing_larger),
 		ZONE_TEST(clean_means_zero_and_dirt_is_remembered_frame_by_frame),
