@@ -575,7 +575,7 @@ void *entry_realloc(void *p, size_t n)
 		return entry_no_memory();
 	id = object_class(p);
 	/* Nothing is done to a block that stays: it is only asked for the key that a freed one has. */
-	if (stays(id, n) && likely(((uintptr_t *)p)[1] != object_key()))
+	if (stays(id, n) && likely(!object_keyed(p)))
 		return p;
 	if (unlikely(is_zero_size(p))) {
 		q = zero_size_in_use(&(struct call){ "realloc", p }) ? entry_malloc(n) : NULL;

@@ -256,7 +256,7 @@ EXPORT HOT void kmem_cache_free(struct kmem_cache *s, void *p)
 	}
 	slot = (void *)((char *)this_cpu + s->class);
 	top = slot->top;
-	if (unlikely(top == slot->limit || object[1] == object_key())) {
+	if (unlikely(top == slot->limit || object_keyed(object))) {
 		free_slow(s, p);
 		return;
 	}
