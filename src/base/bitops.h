@@ -48,16 +48,34 @@ static inline unsigned long word_mask(unsigned int w, unsigned int from, unsigne
 #define for_each_word(w, from, n) \
 	for (unsigned int w = (from) / BITS_PER_LONG; w * BITS_PER_LONG < (from) + (n); w++)
 
+static inline void bitmap_assign(unsigned long *map, unsigned int from, unsigned int n, bool value)
+{
+	unsigned int end = from + n, w = from / BITS_PER_LONG;
+	unsigned long ones = value ? ~0ul : 0, mask;
+
+	if (!n)
+		return;
+	if (from % BITS_PER_LONG || n < BITS_PER_LONG) {
+		mask = word_mask(w, from, n);
+		WRITE_ONCE(map[w], (map[w] & ~mask) | (ones & mask));
+		w++;
+	}
+	for (; (w + 1) * BITS_PER_LONG <= end; w++)
+		WRITE_ONCE(map[w], ones);
+	if (w * BITS_PER_LONG < end) {
+		mask = word_mask(w, from, n);
+		WRITE_ONCE(map[w], (map[w] & ~mask) | (ones & mask));
+	}
+}
+
 static inline void bitmap_set(unsigned long *map, unsigned int from, unsigned int n)
 {
-	for_each_word(w, from, n)
-		WRITE_ONCE(map[w], map[w] | word_mask(w, from, n));
+	bitmap_assign(map, from, n, true);
 }
 
 static inline void bitmap_clear(unsigned long *map, unsigned int from, unsigned int n)
 {
-	for_each_word(w, from, n)
-		WRITE_ONCE(map[w], map[w] & ~word_mask(w, from, n));
+	bitmap_assign(map, from, n, false);
 }
 
 static inline bool bitmap_any(const unsigned long *map, unsigned int from, unsigned int n)

@@ -20,14 +20,16 @@ static enum block_kind classify(const struct region *r, u32 index, unsigned int 
 
 enum { TRIES = 8 };
 
-/* A run that begins in the 2 MiB before may have become longer, too. */
-static void hold(struct region *r, u32 index, u32 n)
+/* Runs that begin in the 2 MiB before, and reach here, are longer now, too. */
+static void mark(struct zone *z, struct region *r, enum run run, u32 index, u32 n)
 {
-	u32 last = (index + n - 1) >> HUGE_ORDER;
+	u32 first = index >> HUGE_ORDER, h = (index + n - 1) >> HUGE_ORDER;
 
-	bitmap_set(r->held, index, n);
-	for (u32 h = (index ? index - 1 : 0) >> HUGE_ORDER; h <= last; h++)
-		r->contig[h] = FRAMES_PER_HUGE;
+	bitmap_set(r->map[run], index, n);
+	r->contig[run][h] = FRAMES_PER_REGION;
+	while (h && (h > first || test_bit(r->map[run], h << HUGE_ORDER)))
+		r->contig[run][--h] = FRAMES_PER_REGION;
+	z->runs[r->index].longest[run] = FRAMES_PER_REGION;
 }
 
 static void free_area_add(struct zone *z, struct page *page, unsigned int order,
@@ -40,8 +42,9 @@ static void free_area_add(struct zone *z, struct page *page, unsigned int order,
 	WRITE_ONCE(page->kind, kind);
 	WRITE_ONCE(page->bare, false);
 	hlist_add_head(&page->link, &area->list[kind]);
+	mark(z, region_of(page), RUN_FREE, page_index(page), 1u << order);
 	if (kind != BLOCK_CLEAN)
-		hold(region_of(page), page_index(page), 1u << order);
+		mark(z, region_of(page), RUN_HELD, page_index(page), 1u << order);
 	ADD_ONCE(area->nr, 1);
 	ADD_ONCE(z->nr_free, 1ul << order);
 	if (kind == BLOCK_DIRTY)
@@ -55,8 +58,9 @@ static void free_area_del(struct zone *z, struct page *page)
 	VM_BUG_ON(READ_ONCE(page->type) != PAGE_BUDDY);
 	hlist_del_init(&page->link);
 	WRITE_ONCE(page->type, PAGE_NONE);
+	bitmap_clear(region_of(page)->map[RUN_FREE], page_index(page), 1u << page->order);
 	if (page->kind != BLOCK_CLEAN)
-		bitmap_clear(region_of(page)->held, page_index(page), 1u << page->order);
+		bitmap_clear(region_of(page)->map[RUN_HELD], page_index(page), 1u << page->order);
 	SUB_ONCE(z->free_area[page->order].nr, 1);
 	SUB_ONCE(z->nr_free, 1ul << page->order);
 	if (page->kind == BLOCK_DIRTY)
@@ -219,89 +223,69 @@ bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n)
 	return true;
 }
 
-/* The first run of n held frames that begins in block h of 2 MiB, or FRAMES_PER_REGION. */
-static u32 run_in(struct region *r, u32 h, u32 n)
+/* The first run of n frames that begins in block h of 2 MiB, on a multiple of `align`, or FRAMES_PER_REGION. */
+static u32 run_in(struct region *r, enum run run, u32 h, u32 n, u32 align)
 {
+	const unsigned long *map = r->map[run];
 	u32 end = (h + 1) << HUGE_ORDER, longest = 0;
-	u32 from = bitmap_next(r->held, h << HUGE_ORDER, end, true);
+	u32 from = bitmap_next(map, h << HUGE_ORDER, end, true);
 
 	while (from < end) {
-		u32 to = bitmap_next(r->held, from, min(from + n, FRAMES_PER_REGION), false);
+		u32 start = ALIGN(from, align);
+		u32 to = bitmap_next(map, from, min(start + n, FRAMES_PER_REGION), false);
 
-		if (to - from == n)
-			return from;
+		if (to == start + n)
+			return start;
 		longest = max(longest, to - from);
-		from = bitmap_next(r->held, to, end, true);
+		from = bitmap_next(map, to, end, true);
 	}
-	r->contig[h] = (u16)longest;
+	r->contig[run][h] = (u16)longest;
 	return FRAMES_PER_REGION;
 }
 
-static u32 first_run(struct region *r, u32 blocks, u32 n)
+/* The same, of several blocks. */
+static u32 run_among(struct region *r, enum run run, u32 blocks, u32 n, u32 align)
 {
 	u32 from = FRAMES_PER_REGION;
 
 	for (; blocks && from == FRAMES_PER_REGION; blocks &= blocks - 1)
-		if (r->contig[__ffs(blocks)] >= n)
-			from = run_in(r, __ffs(blocks), n);
+		if (r->contig[run][__ffs(blocks)] >= n)
+			from = run_in(r, run, __ffs(blocks), n, align);
 	return from;
 }
 
+static u16 longest_of(const struct region *r, enum run run)
+{
+	u16 longest = 0;
+
+	for (u32 h = 0; h < HUGE_PER_REGION; h++)
+		longest = max(longest, r->contig[run][h]);
+	return longest;
+}
+
 /*
- * Neighbours that are no buddies, or not of one kind: the run of n <= FRAMES_PER_HUGE held frames at the lowest address of
- * a region (first fit by address leaves the fewest holes: Wilson et al. 1995, 3.5). Looks into some regions; takes
- * nothing.
+ * Neighbours that are no buddies, or not of one kind: the run of n frames at the lowest address of the first region that
+ * has one (first fit by address leaves the fewest holes, and the last regions empty: Wilson et al. 1995, 3.5). What is
+ * free in huge pages, memory that cannot be given back, comes before what is held elsewhere. Takes nothing. NULL: there
+ * is none in some regions that may have one.
  */
-struct page *buddy_find_run(struct zone *z, u32 n)
+struct page *buddy_find_run(struct zone *z, enum run run, u32 n, unsigned int align_order)
 {
 	int tries = TRIES;
-	struct region *r;
 
-	hlist_for_each_entry(r, &z->regions, link) {
-		/* Huge pages first: what is free in them is memory that cannot be given back. */
-		u32 from = first_run(r, r->huge, n);
+	for (u32 i = 1; i < z->nr_runs && tries; i++) {
+		struct region *r = z->runs[i].region;
+		u32 from;
 
-		if (from == FRAMES_PER_REGION)
-			from = first_run(r, ~r->huge, n);
+		if (z->runs[i].longest[run] < n)
+			continue;
+		from = run_among(r, run, run == RUN_HELD ? r->huge : ~0u, n, 1u << align_order);
+		if (from == FRAMES_PER_REGION && run == RUN_HELD)
+			from = run_among(r, run, ~r->huge, n, 1u << align_order);
 		if (from < FRAMES_PER_REGION)
 			return &r->page[from];
-		if (!--tries)
-			break;
-	}
-	return NULL;
-}
-
-/* How many frames from `index` on are free, up to n. */
-static u32 free_run(const struct region *r, u32 index, u32 n)
-{
-	u32 sum = 0;
-
-	while (sum < n && index + sum < FRAMES_PER_REGION) {
-		const struct page *page = &r->page[index + sum];
-
-		if (READ_ONCE(page->type) != PAGE_BUDDY)
-			break;
-		sum += 1u << page->order;
-	}
-	return min(sum, n);
-}
-
-/*
- * A run of n free frames that begins with a block of 2^order < n frames that holds memory. In so large a one some new memory
- * beside the old costs less than all new. Looks at a few only; takes nothing.
- */
-struct page *buddy_find_large_run(struct zone *z, unsigned int order, u32 n)
-{
-	for (int kind = BLOCK_HUGE; kind >= BLOCK_DIRTY; kind--) {
-		struct page *page;
-		int tries = TRIES;
-
-		hlist_for_each_entry(page, &z->free_area[order].list[kind], link) {
-			if (free_run(region_of(page), page_index(page), n) == n)
-				return page;
-			if (!--tries)
-				break;
-		}
+		z->runs[i].longest[run] = longest_of(r, run);
+		tries--;
 	}
 	return NULL;
 }

@@ -101,6 +101,9 @@ enum {
 	MAP_WORDS = 4, /* 256 objects: a 4 KiB slab of 16 bytes */
 };
 
+/* Frames in a row that are free; and that hold memory, too. */
+enum run { RUN_FREE, RUN_HELD, NR_RUNS };
+
 /*
  * Metadata of one region, in a mapping of its own, aligned to 1 MiB.
  * Locks: everything but page[] and map_ext[] belongs to the zone's lock.
@@ -115,11 +118,11 @@ struct region {
 	u32 huge; /* 2 MiB blocks advised as huge pages and possibly populated */
 	u32 advised; /* 2 MiB blocks whose mapping carries the advice */
 	struct hlist_node link; /* zone->regions */
-	u16 contig
-		[HUGE_PER_REGION]; /* no longer run of held frames begins in this 2 MiB (buddy_find_run) */
+	u32 index; /* of zone->runs, or 0 */
+	u16 contig[NR_RUNS][HUGE_PER_REGION]; /* no longer run begins in these 2 MiB */
 	struct page page[FRAMES_PER_REGION];
 	unsigned long dirty[FRAMES_PER_REGION / BITS_PER_LONG]; /* a frame may not read as zero */
-	unsigned long held[FRAMES_PER_REGION / BITS_PER_LONG]; /* free, and holds memory */
+	unsigned long map[NR_RUNS][FRAMES_PER_REGION / BITS_PER_LONG];
 	/* page->map of a slab without tails, continued */
 	unsigned long map_ext[FRAMES_PER_REGION][MAP_WORDS - 1];
 };

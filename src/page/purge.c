@@ -82,6 +82,7 @@ static bool release_region(struct zone *z, struct page *page)
 
 	if (z->nr_regions <= 1 || r->frames != FRAMES_PER_REGION || !region_put(r))
 		return false;
+	z->runs[r->index] = (struct region_runs){ .region = NULL };
 	hlist_del_init(&r->link);
 	SUB_ONCE(z->nr_regions, 1);
 	SUB_ONCE(z->nr_present, FRAMES_PER_REGION);

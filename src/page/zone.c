@@ -58,7 +58,18 @@ struct zone *low_zone(enum zone_type type)
 
 static const size_t MIN_PIECE = 256 * KIB, LOW_PIECE = 64 * KIB;
 
-enum { RUN_ORDERS = 3 };
+static void index_region(struct zone *z, struct region *r)
+{
+	u32 i = 1;
+
+	while (i < NR_INDEXED && z->runs[i].region)
+		i++;
+	if (i == NR_INDEXED)
+		return;
+	z->runs[i].region = r;
+	z->nr_runs = max(z->nr_runs, i + 1);
+	r->index = i;
+}
 
 /* Frames [first, first + n) of r are there now, clean. committed: writable already. */
 static void add_frames(struct zone *z, struct region *r, u32 first, u32 n, bool committed)
@@ -67,6 +78,7 @@ static void add_frames(struct zone *z, struct region *r, u32 first, u32 n, bool 
 		r->zone = z;
 		hlist_add_head(&r->link, &z->regions);
 		ADD_ONCE(z->nr_regions, 1);
+		index_region(z, r);
 	}
 	r->frames += n;
 	if (committed)
@@ -194,20 +206,30 @@ static bool commit(struct zone *z, struct region *r, u32 index, u32 n)
 	return commit_blocks(r, first, end) || commit_blocks(r, first, last);
 }
 
-/*
- * A free block of 2 MiB or more is about to be carved: ask for huge pages before its first touch, if the
- * heap wants them. A mapping that carries the advice from before will be populated whole in any case. The
- * 2 MiB are free as a whole here, so no return of memory is undone. True: the first of them is to be touched.
- */
-static bool ask_huge(struct zone *z, struct region *r, u32 index, u32 n, bool wanted)
+/* Block h of 2 MiB is free, and holds no memory. */
+static bool untouched(const struct region *r, u32 h)
 {
+	u32 first = h << HUGE_ORDER, end = first + FRAMES_PER_HUGE;
+
+	return bitmap_next(r->map[RUN_FREE], first, end, false) == end &&
+	       bitmap_next(r->map[RUN_HELD], first, end, true) == end;
+}
+
+/*
+ * Of the 2 MiB blocks that the frames lie in some may be untouched: ask for huge pages before their first touch, if the
+ * heap wants them. A mapping that carries the advice from before will be populated whole in any case. They
+ * are free as a whole here, so no return of memory is undone. True: the first of them is to be touched.
+ */
+static bool ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
+{
+	bool wanted = huge_wanted(z);
 	u32 first = index >> HUGE_ORDER, last = (index + n - 1) >> HUGE_ORDER;
 	bool asked = false;
 
 	for (u32 h = first; h <= last; h++) {
 		u32 bit = 1u << h;
 
-		if (r->huge & bit || bitmap_any(r->dirty, h << HUGE_ORDER, FRAMES_PER_HUGE))
+		if (r->huge & bit || !untouched(r, h))
 			continue;
 		if (!(r->advised & bit)) {
 			if (!wanted || !huge_pays())
@@ -249,16 +271,18 @@ static bool unpopulated(const struct region *r, u32 index, u32 n)
 	return first <= last && r->advised & ~r->huge & ((~0u >> (31 - (last - first))) << first);
 }
 
-/* Exactly these free frames, committed, or nothing. Zone lock held. */
+/* Exactly these frames, which are free, committed, or nothing. Zone lock held. */
 static struct taken take_range(struct zone *z, struct region *r, u32 index, u32 n)
 {
-	struct taken t = { .page = NULL };
+	struct taken t = { .fresh = untouched(r, index >> HUGE_ORDER) };
 
+	if (r->frames == FRAMES_PER_REGION)
+		t.touch = ask_huge(z, r, index, n);
 	if (unpopulated(r, index, n) || !buddy_take_range(z, r, index, n))
-		return t;
+		return (struct taken){ .page = NULL };
 	if (!commit(z, r, index, n)) {
 		buddy_free_range(z, r, index, n, bitmap_any(r->dirty, index, n));
-		return t;
+		return (struct taken){ .page = NULL };
 	}
 	count_taken(z, n);
 	t.page = &r->page[index];
@@ -266,15 +290,10 @@ static struct taken take_range(struct zone *z, struct region *r, u32 index, u32 
 	return t;
 }
 
-/* Before a block is split, or memory touched that the heap does not have: is there a run? Zone lock held. */
-static struct taken take_run(struct zone *z, u32 n, unsigned int order)
+static struct taken take_run(struct zone *z, enum run run, u32 n, unsigned int align_order)
 {
-	struct page *page = NULL;
+	struct page *page = buddy_find_run(z, run, n, align_order);
 
-	if (n <= FRAMES_PER_HUGE)
-		page = buddy_find_run(z, n);
-	for (unsigned int o = order; n > FRAMES_PER_HUGE && !page && o-- + RUN_ORDERS > order;)
-		page = buddy_find_large_run(z, o, n);
 	return page ? take_range(z, region_of(page), page_index(page), n)
 		    : (struct taken){ .page = NULL };
 }
@@ -305,18 +324,23 @@ static struct taken carve(struct zone *z, struct page *page, unsigned int found,
 /* One block out of the buddy, committed; zone lock held. */
 static struct taken take_block(struct zone *z, u32 n, unsigned int order)
 {
-	bool wanted = huge_wanted(z);
-	struct taken t = { .page = NULL };
 	unsigned int found;
 	struct page *page = buddy_find(z, order, &found);
-	struct region *r;
 
-	if (!page)
-		return t;
-	r = region_of(page);
-	if (found >= HUGE_ORDER && r->frames == FRAMES_PER_REGION)
-		t.touch = ask_huge(z, r, page_index(page), n, wanted);
-	return carve(z, page, found, order, n, t);
+	return page ? carve(z, page, found, order, n, (struct taken){ .page = NULL })
+		    : (struct taken){ .page = NULL };
+}
+
+/* From where it leaves the fewest holes. Zone lock held. */
+static struct taken take(struct zone *z, u32 n, unsigned int align_order)
+{
+	struct taken t = take_run(z, RUN_HELD, n, align_order);
+
+	if (!t.page)
+		t = take_run(z, RUN_FREE, n, align_order);
+	if (!t.page)
+		t = take_block(z, n, max(order_base_2(n), align_order));
+	return t;
 }
 
 /* Was it for want of frames, or of memory to commit them, that take_block failed? */
@@ -351,17 +375,14 @@ static void look_where(struct zone *z, struct taken t)
 struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *clean)
 {
 	unsigned int order = max(order_base_2(n), align_order);
-	struct taken t = { .page = NULL };
+	struct taken t;
 
 	if (order > MAX_ORDER || !limit_permits((size_t)n << FRAME_SHIFT))
 		return NULL;
 	lock(&z->lock, RANK_ZONE);
-	if (!align_order)
-		t = take_run(z, n, order);
-	if (!t.page)
-		t = take_block(z, n, order);
+	t = take(z, n, align_order);
 	if (unlikely(!t.page) && !has_block(z, order) && enlarge(z, order))
-		t = take_block(z, n, order);
+		t = take(z, n, align_order);
 	unlock(&z->lock, RANK_ZONE);
 	if (unlikely(t.page && t.touch))
 		huge_touch(page_address(t.page));
@@ -397,10 +418,8 @@ u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **
 		return 0;
 	lock(&z->lock, RANK_ZONE);
 	while (got < want) {
-		struct taken t = take_run(z, 1u << order, order);
+		struct taken t = take(z, 1u << order, 0);
 
-		if (!t.page)
-			t = take_block(z, 1u << order, order);
 		if (!t.page)
 			break;
 		if (t.touch)

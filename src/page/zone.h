@@ -14,10 +14,14 @@
  * Dirty and clean buddies are not merged: what was used last is found whole again, and no memory is
  * counted frame by frame. Giving back makes dirty blocks clean, and then they merge.
  *
- * A buddy system leaves 3 frames of 8 where 5 are wanted. So what holds memory is not found by block, but as the first run
- * of frames by address, across blocks and kinds (buddy_find_run); blocks are for what is aligned, and for new memory:
+ * A buddy system leaves 3 frames of 8 where 5 are wanted, and its lists know no addresses: in time a few frames in use
+ * lie everywhere. So requests are served by the first run of free frames by address, across blocks and kinds, of those
+ * that hold memory if there is one (buddy_find_run). Blocks are what is given back, and what serves where runs are not
+ * found soon:
  *
- *	region->held = the frames of its BLOCK_DIRTY and BLOCK_HUGE blocks
+ *	region->map[RUN_FREE] = the frames of its free blocks
+ *	region->map[RUN_HELD] = those of its BLOCK_DIRTY and BLOCK_HUGE blocks
+ *	a run that begins in block h of 2 MiB is no longer than region->contig[][h] <= runs[region->index].longest[]
  *
  * A region's frames are committed (made writable) by blocks of 2 MiB as they are needed, so that a process
  * without overcommit is charged for what it uses, nearly.
@@ -59,6 +63,14 @@ enum numa_event {
 	NR_NUMA_EVENTS
 };
 
+enum { NR_INDEXED = 1024 }; /* regions: 64 GiB */
+
+/* A region, and how long its runs are at most. */
+struct region_runs {
+	struct region *region;
+	u16 longest[NR_RUNS];
+};
+
 /* Below which address all frames of a zone lie, as a power of two. Zones begin as all zero. */
 enum zone_limit { LIMIT_NONE, LIMIT_DMA = 24, LIMIT_DMA32 = 32, LIMIT_HIGHMEM = 63 };
 
@@ -78,6 +90,9 @@ struct zone {
 	unsigned long nr_huge; /* 2 MiB blocks asked for as huge pages, now */
 	/* With several nodes: what became of requests, and frames that the system took from elsewhere, as sampled. */
 	unsigned long numa[NR_NUMA_EVENTS], nr_fallback;
+	/* The oldest regions first; 0 is no region's: those beyond NR_INDEXED, and of highmem, are not searched for runs. */
+	u32 nr_runs;
+	struct region_runs runs[NR_INDEXED];
 } __aligned(64);
 
 /* The normal zone, which malloc uses, of node 0; those of the others, by number; and those below a limit. */
@@ -197,6 +212,5 @@ struct page *buddy_free(struct zone *z, struct region *r, u32 index, unsigned in
 			bool dirty);
 void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n, bool dirty);
 bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n);
-struct page *buddy_find_run(struct zone *z, u32 n);
-struct page *buddy_find_large_run(struct zone *z, unsigned int order, u32 n);
+struct page *buddy_find_run(struct zone *z, enum run run, u32 n, unsigned int align_order);
 void buddy_isolate(struct zone *z, struct page *page);

@@ -76,8 +76,9 @@ static void check_region(struct zone *z, struct region *r, unsigned long *free_f
 		if (page->type == PAGE_SLAB && cache_known(page->cache))
 			check_slab(page);
 		for (u32 f = i; f < i + n; f++)
-			CHECK(test_bit(r->held, f) ==
-				      (page->type == PAGE_BUDDY && page->kind != BLOCK_CLEAN),
+			CHECK(test_bit(r->map[RUN_FREE], f) == (page->type == PAGE_BUDDY) &&
+				      test_bit(r->map[RUN_HELD], f) == (page->type == PAGE_BUDDY &&
+									page->kind != BLOCK_CLEAN),
 			      "frame %u of region %#lx", f, r->base);
 		if (page->type != PAGE_BUDDY)
 			continue;

@@ -76,7 +76,8 @@ static void verify_block(const struct region *r, u32 i)
 	      buddy->order != page->order || buddy->kind != page->kind);
 	verify_kind(r, i);
 	for (u32 f = i; f < i + n; f++) {
-		check(test_bit(r->held, f) == (page->kind != BLOCK_CLEAN));
+		check(test_bit(r->map[RUN_FREE], f));
+		check(test_bit(r->map[RUN_HELD], f) == (page->kind != BLOCK_CLEAN));
 		check(f == i || r->page[f].type == PAGE_NONE);
 		check(!*class_of(r->base + ((uintptr_t)f << FRAME_SHIFT)));
 	}
@@ -101,14 +102,17 @@ static void verify_lists(const struct zone *z, const unsigned long *blocks)
 	}
 }
 
-/* No run that begins in 2 MiB is longer than was said there, up to as many frames. */
-static void verify_runs(const struct region *r)
+/* No run is longer than was said of where it begins, nor is one that begins in the 2 MiB before. */
+static void verify_runs(const struct zone *z, const struct region *r)
 {
-	u32 run = 0;
+	for (int run = 0; run < NR_RUNS; run++) {
+		u32 n = 0;
 
-	for (u32 i = FRAMES_PER_REGION; i-- > 0;) {
-		run = test_bit(r->held, i) ? min(run + 1, FRAMES_PER_HUGE) : 0;
-		check(run <= r->contig[i >> HUGE_ORDER]);
+		for (u32 i = FRAMES_PER_REGION; i-- > 0;) {
+			n = test_bit(r->map[run], i) ? n + 1 : 0;
+			check(n <= r->contig[run][i >> HUGE_ORDER]);
+			check(!r->index || n <= z->runs[r->index].longest[run]);
+		}
 	}
 }
 
@@ -122,7 +126,7 @@ static void walk(const struct zone *z, bool with_model)
 	hlist_for_each_entry(r, &z->regions, link) {
 		const bool *used = with_model ? used_frames(r) : NULL;
 
-		verify_runs(r);
+		verify_runs(z, r);
 		for (u32 i = 0; i < FRAMES_PER_REGION;) {
 			const struct page *page = &r->page[i];
 			u32 n = page->type == PAGE_BUDDY ? 1u << page->order : 1;

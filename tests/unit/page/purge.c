@@ -264,7 +264,7 @@ TEST(a_block_once_advised_is_a_huge_page_each_time_it_is_used)
 
 TEST(a_torn_page_gives_its_free_memory_back_and_is_huge_again_when_it_was_whole)
 {
-	struct page *page = alloc_in_huge_page(100);
+	struct page *page = alloc_in_huge_page(100), *further;
 	void *p = page_address(page);
 
 	frames_fill(page, 100, 1);
@@ -280,9 +280,10 @@ TEST(a_torn_page_gives_its_free_memory_back_and_is_huge_again_when_it_was_whole)
 	assert_true(frames_hold(page, 10, 1));
 	verify_memory(&z);
 	/* Carved further it stays as it is ... */
-	alloc_written(FRAMES_PER_HUGE / 2);
+	further = alloc_written(FRAMES_PER_HUGE / 2);
+	assert_ptr_equal(further, page + 10);
 	assert_int_equal(z.nr_huge, 0);
-	zone_free(&z, page + FRAMES_PER_HUGE / 2, FRAMES_PER_HUGE / 2, false);
+	zone_free(&z, further, FRAMES_PER_HUGE / 2, false);
 	zone_free(&z, page, 10, false);
 	zone_purge(&z, ~0ul);
 	assert_int_equal(z.nr_free, z.nr_present);
