@@ -47,7 +47,7 @@ static inline void hlist_add_before(struct hlist_node *n, struct hlist_node *nex
 
 static inline void hlist_del_init(struct hlist_node *n)
 {
-	WRITE_ONCE(*n->pprev, n->next);
+	__atomic_store_n(n->pprev, n->next, __ATOMIC_RELEASE);
 	if (n->next)
 		n->next->pprev = n->pprev;
 	WRITE_ONCE(n->next, NULL);

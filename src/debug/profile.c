@@ -199,9 +199,7 @@ static struct sample *take_out(void *p)
 	for (; (s = *link); link = &s->next) {
 		if (s->hidden == hide(p)) {
 			WRITE_ONCE(*link, s->next);
-			s->site->freed++;
-			s->site->sums.frees += s->weight;
-			s->site->sums.freed_bytes += s->weight * s->n;
+			profile_count_freed(s->site, s->weight, s->n);
 			s->next = free_samples;
 			free_samples = s;
 			return s;

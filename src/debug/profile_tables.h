@@ -66,6 +66,14 @@ static inline u64 profile_whole(u64 weight)
 	return (weight + PROFILE_UNIT / 2) / PROFILE_UNIT;
 }
 
+/* Under the lock of the sample's bucket. Release: who sees it sees the allocations, too. */
+static inline void profile_count_freed(struct profile_site *s, u64 weight, size_t n)
+{
+	__atomic_store_n(&s->freed, s->freed + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->sums.frees, s->sums.frees + weight, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->sums.freed_bytes, s->sums.freed_bytes + weight * n, __ATOMIC_RELEASE);
+}
+
 /* What was freed was allocated before: read in this order the difference is never less than nothing. */
 static inline u64 profile_less(const u64 *allocated, const u64 *freed)
 {

@@ -29,8 +29,12 @@ bool debug_move(struct tail *t, u32 seen, enum phase next)
 	u32 state = ((seen & ~(u32)PHASE_MASK) + PHASE_MASK + 1) & 0xffff;
 
 	state |= (u32)STATE_MAGIC << 16 | next;
-	return __atomic_compare_exchange_n(&t->state, &seen, state, false, __ATOMIC_SEQ_CST,
-					   __ATOMIC_RELAXED);
+	if (!__atomic_compare_exchange_n(&t->state, &seen, state, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_RELAXED))
+		return false;
+	/* Who validates the object and sees a change that follows sees that it is moving (the exchange keeps no later store back). */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	return true;
 }
 
 static void add(struct area *areas, u32 *nr, const char *what, u8 *from, size_t n, u8 value)

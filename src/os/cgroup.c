@@ -9,10 +9,14 @@
 #include "base/lock.h"
 #include "os/call.h"
 
-static struct mount {
+struct mount {
 	char point[CGROUP_PATH_MAX / 2]; /* "": there is none */
 	char root[CGROUP_PATH_MAX / 2]; /* what of the hierarchy is mounted there */
-} mounts[NR_CGROUP_VERSIONS];
+};
+
+struct mounts {
+	struct mount of[NR_CGROUP_VERSIONS];
+};
 
 bool os_read_text(const char *path, char *text)
 {
@@ -102,7 +106,7 @@ static bool has_memory(const char *options)
 }
 
 /* "id parent dev root point options [tags] - type source options": the first mount of its kind counts. */
-static void look_at_mount(const char *line)
+static void look_at_mount(struct mounts *mounts, const char *line)
 {
 	const char *type = strstr(line, " - ");
 	struct mount *m = NULL;
@@ -111,9 +115,9 @@ static void look_at_mount(const char *line)
 		return;
 	type += 3;
 	if (strncmp(type, "cgroup2 ", 8) == 0)
-		m = &mounts[CGROUP_V2];
+		m = &mounts->of[CGROUP_V2];
 	else if (strncmp(type, "cgroup ", 7) == 0 && nth(type, 2) && has_memory(nth(type, 2)))
-		m = &mounts[CGROUP_V1];
+		m = &mounts->of[CGROUP_V1];
 	if (!m || m->point[0])
 		return;
 	if (!copy_field(m->root, sizeof(m->root), nth(line, 3)) ||
@@ -122,7 +126,7 @@ static void look_at_mount(const char *line)
 }
 
 /* Line by line: the file may be long, and so may be a line of no interest. */
-static void read_mounts(void)
+static void read_mounts(struct mounts *mounts)
 {
 	int fd = sys_open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC, 0);
 	char text[OS_TEXT_MAX];
@@ -138,7 +142,7 @@ static void read_mounts(void)
 		text[have] = 0;
 		while ((end = strchr(line, '\n'))) {
 			*end = 0;
-			look_at_mount(line);
+			look_at_mount(mounts, line);
 			line = end + 1;
 		}
 		have = strlen(line);
@@ -167,20 +171,36 @@ static const char *group_path(enum cgroup_version version, const char *groups)
 	return NULL;
 }
 
+/* Read once, as a rule: who comes while another keeps what it has read goes on with its own. */
+static const struct mounts *known_mounts(struct mounts *own)
+{
+	enum { UNKNOWN, BEING_KEPT, KEPT };
+	static struct mounts kept;
+	static u32 state;
+	u32 unknown = UNKNOWN;
+
+	if (__atomic_load_n(&state, __ATOMIC_ACQUIRE) == KEPT)
+		return &kept;
+	*own = (struct mounts){ 0 };
+	read_mounts(own);
+	if (__atomic_compare_exchange_n(&state, &unknown, BEING_KEPT, false, __ATOMIC_RELAXED,
+					__ATOMIC_RELAXED)) {
+		kept = *own;
+		__atomic_store_n(&state, KEPT, __ATOMIC_RELEASE);
+	}
+	return own;
+}
+
 bool os_cgroup_dir(enum cgroup_version version, struct cgroup_dir *dir)
 {
-	static bool known;
-	const struct mount *m = &mounts[version];
+	struct mounts own;
+	const struct mount *m;
 	char groups[OS_TEXT_MAX];
 	const char *path;
 	size_t n, root;
 	int saved = errno;
 
-	/* Two may read it at once: they find the same. */
-	if (!__atomic_load_n(&known, __ATOMIC_ACQUIRE)) {
-		read_mounts();
-		__atomic_store_n(&known, true, __ATOMIC_RELEASE);
-	}
+	m = &known_mounts(&own)->of[version];
 	errno = saved;
 	if (!m->point[0] || !os_read_text("/proc/self/cgroup", groups))
 		return false;

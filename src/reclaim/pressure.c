@@ -42,13 +42,16 @@ static void tell(enum pressure_source source, enum slabmalloc_pressure_level lev
 {
 	void (*fn)(const struct slabmalloc_pressure *, void *) =
 		__atomic_load_n(&pressure.fn, __ATOMIC_ACQUIRE);
+	void *arg = __atomic_load_n(&pressure.arg, __ATOMIC_ACQUIRE);
 	struct slabmalloc_pressure p = { level, pressure_names[source], vmscan_returnable() };
 	u32 nobody = 0;
 
-	if (!fn || !__atomic_compare_exchange_n(&pressure.inside, &nobody, lock_id(), false,
-						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+	/* An argument goes with the function that was there before it and after. */
+	if (!fn || READ_ONCE(pressure.fn) != fn ||
+	    !__atomic_compare_exchange_n(&pressure.inside, &nobody, lock_id(), false,
+					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return;
-	fn(&p, pressure.arg);
+	fn(&p, arg);
 	__atomic_store_n(&pressure.inside, 0, __ATOMIC_RELEASE);
 }
 

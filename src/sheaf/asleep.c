@@ -9,6 +9,7 @@
  *	O	the kernel says that T is blocked in a system call (os_task_asleep).
  *	I	T is in no slow path: inside == 0.
  *	F	no handler of a signal that interrupted T in this library's text is running (os_task_interrupted_in).
+ *	N	this_thread is as W left it: on several nodes a slow path that began before W may have set near since (numa_look).
  *	O, S	T is blocked still, and has not gone to sleep again since before the first O (os_task_naps).
  *
  * Then T's sheaves are emptied, T's this_thread is put back, and the lock released. That is safe:
@@ -56,6 +57,7 @@ static bool in_none_of_ours(const struct kmem_percpu *c)
 
 	return os_task_asleep(c->tid, &sp) && !__atomic_load_n(&c->inside, __ATOMIC_ACQUIRE) &&
 	       !READ_ONCE(c->busy) && !os_task_interrupted_in(sp, c->home, __ehdr_start, etext) &&
+	       READ_ONCE(c->home->near) == near_panel(&percpu_none[ELSEWHERE]) &&
 	       os_task_asleep(c->tid, &sp) && os_task_naps(c->tid) == naps && naps != SIZE_MAX;
 }
 

@@ -69,15 +69,18 @@ static bool begin(void)
 	u32 nobody = 0;
 
 	return __atomic_compare_exchange_n(&dump.writer, &nobody, lock_id(), false,
-					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 static void end(void)
 {
-	__atomic_store_n(&dump.writer, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&dump.writer, 0, __ATOMIC_SEQ_CST);
 }
 
-/* Somebody who comes between the last look at `wanted` and the end is served by the next turn. */
+/*
+ * Somebody who comes between the last look at `wanted` and the end is served by the next turn: who ends stores writer and
+ * then loads wanted, who comes stores wanted and then tries writer, and one of the two sees the other (all in one order).
+ */
 static void dump_now(void)
 {
 	__atomic_store_n(&dump.wanted, true, __ATOMIC_SEQ_CST);
