@@ -12,7 +12,7 @@ static size_t bytes_allowed(void)
 {
 	size_t heap = zones_used() << FRAME_SHIFT;
 
-	return READ_ONCE(nr_threads) > 1 ? 4 * MIB + heap / 16 : 512 * KIB + heap / 32;
+	return READ_ONCE(nr_threads) > 1 ? 4 * MIB + heap / 16 : 512 * KIB + heap / 16;
 }
 
 bool barns_divide(const struct numa *n)

@@ -8,14 +8,14 @@
  *	sheaves in a barn <= BARN_SHEAVES, and their bytes <= BARN_BYTES or there is one sheaf
  *	bytes in all barns <= bytes_allowed() + one sheaf for each thread that just puts one
  *
- * A thread alone keeps less in each (BARN_BYTES_ALONE): there is nobody to hand anything to. A barn that
+ * A thread alone keeps less in each (BARN_BYTES_ALONE): there is nobody to hand anything to, and a sheaf only saves the way of its objects to their slabs. A barn that
  * nobody came to between two calls of barn_age gives its objects back; all of them do where the heap has become small.
  */
 #pragma once
 
 #include "sheaf/sheaf.h"
 
-enum { BARN_SHEAVES = 10, BARN_BYTES = 512 << 10, BARN_BYTES_ALONE = 96 << 10 };
+enum { BARN_SHEAVES = 32, BARN_BYTES = 512 << 10, BARN_BYTES_ALONE = 192 << 10 };
 
 struct barn {
 	struct lock lock;
