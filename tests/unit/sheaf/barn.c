@@ -61,8 +61,8 @@ TEST(a_barn_is_bounded_in_sheaves_and_bytes_and_takes_one_in_any_case)
 		size_t size;
 		u32 capacity, sheaves;
 	} cases[] = {
-		{ 16, 254, 10 }, { 256, 254, 8 }, { 1024, 64, 8 },     { 4096, 16, 8 },
-		{ 65536, 2, 4 }, { 65536, 8, 1 }, { 256 << 10, 2, 1 },
+		{ 16, 254, BARN_SHEAVES }, { 256, 254, 8 }, { 1024, 64, 8 },     { 4096, 16, 8 },
+		{ 65536, 2, 4 },           { 65536, 8, 1 }, { 256 << 10, 2, 1 },
 	};
 
 	heap_second_thread();
@@ -80,7 +80,7 @@ TEST(a_thread_alone_keeps_less)
 	u32 id = kmalloc_index(64), large = kmalloc_index(1024);
 
 	assert_int_equal(fill_barn(id, 254), BARN_BYTES_ALONE / (254 * 64));
-	assert_int_equal(fill_barn(large, 64), 1);
+	assert_int_equal(fill_barn(large, 64), BARN_BYTES_ALONE / (64 << 10));
 }
 
 TEST(a_drained_barn_gives_all_objects_to_their_slabs)
@@ -89,7 +89,7 @@ TEST(a_drained_barn_gives_all_objects_to_their_slabs)
 
 	heap_second_thread();
 	fill_barn(id, 100);
-	assert_int_equal(heap_objects_out(id), 1000);
+	assert_int_equal(heap_objects_out(id), BARN_SHEAVES * 100);
 	barn_drain(id, percpu_pages(NULL));
 	assert_int_equal(heap_objects_out(id), 0);
 	assert_int_equal(barns[id].nr, 0);
