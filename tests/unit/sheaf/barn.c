@@ -156,7 +156,7 @@ TEST(verifying_finds_a_bad_pointer_in_any_sheaf)
 
 	options.abort = false;
 	heap_second_thread();
-	fill_barn(id, 10);
+	fill_barn(id, BARN_SHEAVES);
 	for (u32 i = 0; i < BARN_SHEAVES; i++) {
 		u32 k = 0;
 		char *good;
