@@ -369,7 +369,7 @@ static void regions_of(const struct heap *h, struct reading *g, const struct zon
 		uintptr_t at = n - offsetof(struct region, link);
 
 		if (at % REGION_META_SIZE || !most-- ||
-		    !reader_get(h->r, at, &r, offsetof(struct region, dirty))) {
+		    !reader_get(h->r, at, &r, offsetof(struct region, page))) {
 			g->broken = true;
 			break;
 		}
