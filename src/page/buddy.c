@@ -113,24 +113,33 @@ void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n, bool d
 }
 
 /*
- * Takes a free block of at least 2^order frames: the smallest of the first kind that has one, huge before
+ * A free block of at least 2^order frames, which stays where it is: the smallest of the first kind that has one, huge before
  * dirty before clean.
  */
-struct page *buddy_find(struct zone *z, unsigned int order, unsigned int *found)
+struct page *buddy_peek(struct zone *z, unsigned int order)
 {
 	for (int kind = NR_KINDS - 1; kind >= 0; kind--) {
 		for (unsigned int o = order; o <= MAX_ORDER; o++) {
 			struct page *page =
 				hlist_first_entry(&z->free_area[o].list[kind], struct page, link);
 
-			if (!page)
-				continue;
-			free_area_del(z, page);
-			*found = o;
-			return page;
+			if (page)
+				return page;
 		}
 	}
 	return NULL;
+}
+
+/* Takes it. */
+struct page *buddy_find(struct zone *z, unsigned int order, unsigned int *found)
+{
+	struct page *page = buddy_peek(z, order);
+
+	if (!page)
+		return NULL;
+	*found = page->order;
+	free_area_del(z, page);
+	return page;
 }
 
 static bool is_committed(const struct page *page, unsigned int order)
@@ -192,19 +201,21 @@ static struct page *buddy_of_frame(struct region *r, u32 index)
 	return NULL;
 }
 
+bool buddy_range_free(const struct region *r, u32 index, u32 n)
+{
+	u32 end = index + n;
+
+	return end <= FRAMES_PER_REGION && bitmap_next(r->map[RUN_FREE], index, end, false) == end;
+}
+
 /* Takes exactly [index, index + n) out of the free blocks, or nothing (false). */
 bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n)
 {
 	struct page *page;
 	u32 end = index + n;
 
-	if (end > FRAMES_PER_REGION)
+	if (!buddy_range_free(r, index, n))
 		return false;
-	for (u32 i = index; i < end; i = page_index(page) + (1u << page->order)) {
-		page = buddy_of_frame(r, i);
-		if (!page)
-			return false;
-	}
 	for (u32 i = index; i < end;) {
 		u32 first, last;
 		bool dirty;

@@ -260,26 +260,31 @@ struct taken {
 };
 
 /*
- * Do the frames reach into 2 MiB that carry the advice and hold nothing yet? One touch would populate all of it,
- * around free blocks that count as clean.
+ * Do the frames reach into 2 MiB that carry the advice, hold little, and are no huge page? One touch would populate all of
+ * it, around free blocks that count as clean.
  */
-static bool unpopulated(const struct region *r, u32 index, u32 n)
+static bool would_populate(const struct region *r, u32 index, u32 n)
 {
-	u32 first = index >> HUGE_ORDER,
-	    last = min((index + n - 1) >> HUGE_ORDER, HUGE_PER_REGION - 1);
+	u32 first = index >> HUGE_ORDER, last = (index + n - 1) >> HUGE_ORDER;
+	u32 blocks = r->advised & ~r->huge & ((~0u >> (31 - (last - first))) << first);
 
-	return first <= last && r->advised & ~r->huge & ((~0u >> (31 - (last - first))) << first);
+	for (; blocks; blocks &= blocks - 1)
+		if (!untouched(r, __ffs(blocks)))
+			return true;
+	return false;
 }
 
-/* Exactly these frames, which are free, committed, or nothing. Zone lock held. */
+/* Exactly these frames, committed, or nothing: they may be in use. Zone lock held. */
 static struct taken take_range(struct zone *z, struct region *r, u32 index, u32 n)
 {
-	struct taken t = { .fresh = untouched(r, index >> HUGE_ORDER) };
+	struct taken t = { .page = NULL };
 
+	if (!buddy_range_free(r, index, n) || would_populate(r, index, n))
+		return t;
+	t.fresh = untouched(r, index >> HUGE_ORDER);
 	if (r->frames == FRAMES_PER_REGION)
 		t.touch = ask_huge(z, r, index, n);
-	if (unpopulated(r, index, n) || !buddy_take_range(z, r, index, n))
-		return (struct taken){ .page = NULL };
+	buddy_take_range(z, r, index, n);
 	if (!commit(z, r, index, n)) {
 		buddy_free_range(z, r, index, n, bitmap_any(r->dirty, index, n));
 		return (struct taken){ .page = NULL };
@@ -298,36 +303,11 @@ static struct taken take_run(struct zone *z, enum run run, u32 n, unsigned int a
 		    : (struct taken){ .page = NULL };
 }
 
-/* The first n frames of a block of order `found` that left its list; t.touch is known. Zone lock held. */
-static struct taken carve(struct zone *z, struct page *page, unsigned int found, unsigned int order,
-			  u32 n, struct taken t)
-{
-	struct region *r = region_of(page);
-	bool dirty = page->kind == BLOCK_DIRTY;
-	u32 index = page_index(page);
-	bool fresh = found >= HUGE_ORDER && !dirty;
-
-	buddy_expand(z, page, found, order);
-	if (unlikely(!commit(z, r, index, n))) {
-		buddy_free_range(z, r, index, 1u << order, dirty);
-		return (struct taken){ .page = NULL };
-	}
-	if (n < 1u << order)
-		buddy_free_range(z, r, index + n, (1u << order) - n, dirty);
-	count_taken(z, n);
-	t.page = page;
-	t.clean = !bitmap_any(r->dirty, index, n);
-	t.fresh = fresh;
-	return t;
-}
-
-/* One block out of the buddy, committed; zone lock held. */
 static struct taken take_block(struct zone *z, u32 n, unsigned int order)
 {
-	unsigned int found;
-	struct page *page = buddy_find(z, order, &found);
+	struct page *page = buddy_peek(z, order);
 
-	return page ? carve(z, page, found, order, n, (struct taken){ .page = NULL })
+	return page ? take_range(z, region_of(page), page_index(page), n)
 		    : (struct taken){ .page = NULL };
 }
 
@@ -391,21 +371,33 @@ struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *c
 	return t.page;
 }
 
+/* The first n frames of a block of order `found`, which are committed and off their list. Zone lock held. */
+static void carve(struct zone *z, struct page *page, unsigned int found, unsigned int order, u32 n)
+{
+	bool dirty = page->kind == BLOCK_DIRTY;
+
+	buddy_expand(z, page, found, order);
+	if (n < 1u << order)
+		buddy_free_range(z, region_of(page), page_index(page) + n, (1u << order) - n,
+				 dirty);
+	count_taken(z, n);
+}
+
 struct page *zone_alloc_atomic(struct zone *z, u32 n, unsigned int align_order, bool *clean)
 {
 	unsigned int order = max(order_base_2(n), align_order), found;
-	struct taken t = { .page = NULL };
 	struct page *page;
 
 	if (order > MAX_ORDER || !limit_permits((size_t)n << FRAME_SHIFT) ||
 	    !lock_try(&z->lock, RANK_ZONE))
 		return NULL;
 	page = buddy_find_committed(z, order, &found);
-	if (page)
-		t = carve(z, page, found, order, n, t);
+	if (page) {
+		carve(z, page, found, order, n);
+		*clean = !bitmap_any(region_of(page)->dirty, page_index(page), n);
+	}
 	unlock(&z->lock, RANK_ZONE);
-	*clean = t.clean;
-	return t.page;
+	return page;
 }
 
 u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **pages, bool *clean)

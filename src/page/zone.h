@@ -205,12 +205,14 @@ u32 zone_tear(struct zone *z, u32 min_free);
 bool zone_tear_block(struct zone *z, struct region *r, u32 h);
 
 /* The buddy alone (page/buddy.c), under the zone lock. */
+struct page *buddy_peek(struct zone *z, unsigned int order);
 struct page *buddy_find(struct zone *z, unsigned int order, unsigned int *found);
 struct page *buddy_find_committed(struct zone *z, unsigned int order, unsigned int *found);
 void buddy_expand(struct zone *z, struct page *page, unsigned int found, unsigned int order);
 struct page *buddy_free(struct zone *z, struct region *r, u32 index, unsigned int order,
 			bool dirty);
 void buddy_free_range(struct zone *z, struct region *r, u32 index, u32 n, bool dirty);
+bool buddy_range_free(const struct region *r, u32 index, u32 n);
 bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n);
 struct page *buddy_find_run(struct zone *z, enum run run, u32 n, unsigned int align_order);
 void buddy_isolate(struct zone *z, struct page *page);
