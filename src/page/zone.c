@@ -256,7 +256,8 @@ struct taken {
 	struct page *page; /* NULL: none */
 	bool clean; /* every byte reads as zero */
 	bool touch; /* a huge page from its first touch on, which is now (huge_touch) */
-	bool fresh; /* memory that was never used: with several nodes it is looked where it lies */
+	struct page *
+		fresh; /* a frame of untouched memory, or NULL: with several nodes it is looked where it lies */
 };
 
 /*
@@ -274,6 +275,15 @@ static bool would_populate(const struct region *r, u32 index, u32 n)
 	return false;
 }
 
+/* The first of the frames that lies in 2 MiB that are untouched, or NULL. */
+static struct page *first_untouched(struct region *r, u32 index, u32 n)
+{
+	for (u32 i = index; i < index + n; i = ALIGN(i + 1, FRAMES_PER_HUGE))
+		if (untouched(r, i >> HUGE_ORDER))
+			return &r->page[i];
+	return NULL;
+}
+
 /* Exactly these frames, committed, or nothing: they may be in use. Zone lock held. */
 static struct taken take_range(struct zone *z, struct region *r, u32 index, u32 n)
 {
@@ -281,7 +291,7 @@ static struct taken take_range(struct zone *z, struct region *r, u32 index, u32 
 
 	if (!buddy_range_free(r, index, n) || would_populate(r, index, n))
 		return t;
-	t.fresh = untouched(r, index >> HUGE_ORDER);
+	t.fresh = unlikely(numa_many()) ? first_untouched(r, index, n) : NULL;
 	if (r->frames == FRAMES_PER_REGION)
 		t.touch = ask_huge(z, r, index, n);
 	buddy_take_range(z, r, index, n);
@@ -342,8 +352,8 @@ static void look_where(struct zone *z, struct taken t)
 
 	if (likely(!t.page || !t.fresh || !numa_many()) || z->limit)
 		return;
-	os_touch(page_address(t.page));
-	node = os_node_of(page_address(t.page));
+	os_touch(page_address(t.fresh));
+	node = os_node_of(page_address(t.fresh));
 	if (node < 0 || (u32)node == z->nid)
 		return;
 	counter_add(z->nr_fallback, FRAMES_PER_HUGE);
