@@ -90,6 +90,35 @@ require() {
 	done
 }
 
+# sources_of NAME: Debian's sources of a program, which has its own tests in them: $sources.
+sources_of() {
+	sources=$(realpath -m "$workloads/../../../build/sources/$1")
+	[[ -d $sources ]] || skip "no sources of $1 (scripts/setup torture)"
+}
+
+# not_as_root USER: for what refuses to run as root: put ${as_user[@]} before it. The user can reach the
+# library, the directory that the test runs in, and that of the statistics.
+# shellcheck disable=SC2034
+not_as_root() {
+	as_user=()
+	((EUID == 0)) || return 0
+	require /usr/bin/setpriv
+	id "$1" >/dev/null 2>&1 || skip "there is no user $1"
+	as_user=(setpriv "--reuid=$1" "--regid=$(id -g "$1")" --init-groups)
+	cp "$so" "$work/" || fail "not active: no $so"
+	so=$work/$(basename "$so")
+	chmod 755 "$work" "$so"
+	chown "$1" "$work/stats"
+}
+
+# need_postgres: $postgres is where it lies; its package makes a user of this name.
+need_postgres() {
+	for postgres in /usr/lib/postgresql/*; do :; done
+	require "$postgres/bin/initdb"
+	PATH=$postgres/bin:$PATH
+	not_as_root postgres
+}
+
 # What follows in this (sub)shell starts its programs under the library.
 preload() {
 	export LD_PRELOAD=$so SLABMALLOC_STATS=$work/stats/%p
@@ -103,6 +132,7 @@ run_under() {
 	shift
 	rm -rf "$work/run"
 	mkdir "$work/run"
+	chown --reference="$work/stats" "$work/run"
 	set +e
 	(
 		set -e
@@ -116,9 +146,9 @@ run_under() {
 	set -e
 }
 
-# was_active [N]: at least N processes (one, unless told) ended with statistics of a heap in use.
+# was_active [N]: at least N processes (one, unless told) ended with statistics of a heap in use: $files.
 was_active() {
-	local expected=${1:-1} files
+	local expected=${1:-1}
 	files=$(find "$work/stats" -type f | wc -l)
 	if ((files < expected)); then
 		fail "not active: $files processes wrote statistics, $expected expected ($so)"
@@ -146,6 +176,7 @@ quiet_stderr() {
 
 # same_output COMMAND…: the test itself. $processes (1) is how many must have run under the library.
 same_output() {
+	find "$work/stats" -type f -delete
 	run_under glibc "$@"
 	((status == 0)) || fail "exit status $status under glibc: the test itself is broken"
 	[[ -s $work/glibc.out ]] || fail "no output under glibc: nothing to compare"
@@ -157,7 +188,7 @@ same_output() {
 		diff "$work/glibc.out" "$work/slabmalloc.out" | head -n 20 || true
 		fail "the output differs from that under glibc"
 	fi
-	echo "OK: $(wc -c <"$work/glibc.out") bytes of output, the same under both"
+	echo "OK: $(wc -c <"$work/glibc.out") bytes of output, the same under both; $files processes"
 }
 
 # start_server COMMAND…: in the background; its pid in $server. What it prints goes to server.log.

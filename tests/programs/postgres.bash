@@ -2,26 +2,10 @@
 # SPDX-License-Identifier: MIT
 limit=240
 . "$(dirname "$0")/common.bash"
-for bin in /usr/lib/postgresql/*/bin; do :; done
-require "$bin/initdb" "$bin/pgbench" /usr/bin/setpriv
-PATH=$bin:$PATH
-
-# postgres refuses to run as root: then all of it runs as the user that its package made, who must
-# be able to reach the library, its own directory, and that of the statistics.
-as_user=()
-if ((EUID == 0)); then
-	id postgres >/dev/null 2>&1 || skip "there is no user postgres"
-	as_user=(setpriv --reuid=postgres --regid=postgres --init-groups)
-	cp "$so" "$work/" || fail "not active: no $so"
-	so=$work/$(basename "$so")
-	chmod 755 "$work" "$so"
-	chown postgres "$work/stats"
-fi
+need_postgres
+require pgbench
 
 cluster() {
-	if ((EUID == 0)); then
-		chown postgres .
-	fi
 	export PGHOST=$PWD PGUSER=test PGDATABASE=postgres
 	"${as_user[@]}" initdb -D data -U test -A trust -E UTF8 --locale=C --no-sync >initdb.log
 	start_server "${as_user[@]}" postgres -D data -k "$PWD" -c listen_addresses= -c fsync=off \

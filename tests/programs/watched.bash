@@ -25,5 +25,4 @@ for setting in DEBUG=FZPU DEBUG=FZP HARDEN=all HARDEN=init_on_alloc,slab_freelis
 	export "SLABMALLOC_$setting"
 	same_output short_programs
 	unset "SLABMALLOC_${setting%%=*}"
-	rm -f "$work"/stats/*
 done
