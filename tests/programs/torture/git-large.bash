@@ -47,11 +47,13 @@ large() {
 	git clone -q --no-local made work
 	git -C work status --short
 	# What people have made, if this is a checkout.
-	if git clone -q --mirror --no-local "$root" checkout; then
+	if [[ -d $work/people ]]; then
+		git clone -q --mirror --no-local "$work/people" checkout
 		(cd checkout && commands)
 	fi
 }
+# As it is now: somebody may be working on it.
 # shellcheck disable=SC2154 # common.bash says where they are
-root=$(realpath "$workloads/../../..")
+git clone -q --mirror --no-local "$(realpath "$workloads/../../..")" "$work/people" || true
 processes=30
 same_output large
