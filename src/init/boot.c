@@ -14,7 +14,7 @@ static bool have_key;
 
 static void boot_once(void)
 {
-	fork_init();
+	pthread_atfork(fork_prepare, fork_parent, fork_child);
 	have_key = thread_exit_init();
 }
 

@@ -20,8 +20,10 @@
 /* The calling thread's sheaves, made if need be, as by percpu_get; NULL: work without. */
 struct kmem_percpu *boot_thread(void);
 
-/* fork.c */
-void fork_init(void);
+/* fork.c: the three handlers of pthread_atfork. */
+void fork_prepare(void);
+void fork_parent(void);
+void fork_child(void);
 
 /* thread_exit.c */
 bool thread_exit_init(void);

@@ -8,8 +8,6 @@
  * it, and the others are not waited for without end (lock_for_fork); the child takes over the threads' sheaves later,
  * when it holds no lock.
  */
-#include <pthread.h>
-
 #include "debug/kfence.h"
 #include "debug/profile.h"
 #include "init/boot.h"
@@ -67,7 +65,7 @@ static void take(struct lock *l, void *interrupted)
 	lock_for_fork(l, !*(bool *)interrupted);
 }
 
-static void prepare(void)
+void fork_prepare(void)
 {
 	bool interrupted = false;
 
@@ -90,13 +88,13 @@ static void leave_child(struct lock *l, void *interrupted)
 	unlock_in_child(l);
 }
 
-static void parent(void)
+void fork_parent(void)
 {
 	if (!alone)
 		for_each_lock(leave_parent, NULL);
 }
 
-static void child(void)
+void fork_child(void)
 {
 	bool interrupted = false;
 
@@ -112,9 +110,4 @@ static void child(void)
 	shrinker_after_fork();
 	if (!interrupted)
 		sheaf_adopt();
-}
-
-void fork_init(void)
-{
-	pthread_atfork(prepare, parent, child);
 }

@@ -12,7 +12,7 @@
 
 #include "base/options.h"
 
-bool limit_exceeded_by(size_t bytes) __cold;
+bool limit_exceeded_by(size_t bytes);
 
 /* Bytes that the limit leaves beside so many; SIZE_MAX: there is none, or none in bytes (limit:auto). */
 size_t limit_leaves(size_t used);

@@ -211,8 +211,8 @@ static bool untouched(const struct region *r, u32 h)
 {
 	u32 first = h << HUGE_ORDER, end = first + FRAMES_PER_HUGE;
 
-	return bitmap_next(r->map[RUN_FREE], first, end, false) == end &&
-	       bitmap_next(r->map[RUN_HELD], first, end, true) == end;
+	return bitmap_next(r->map[RUN_HELD], first, end, true) == end &&
+	       bitmap_next(r->map[RUN_FREE], first, end, false) == end;
 }
 
 /*
@@ -228,11 +228,12 @@ static bool ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
 
 	for (u32 h = first; h <= last; h++) {
 		u32 bit = 1u << h;
+		bool advised = r->advised & bit;
 
-		if (r->huge & bit || !untouched(r, h))
+		if (r->huge & bit || !(advised || wanted) || !untouched(r, h))
 			continue;
-		if (!(r->advised & bit)) {
-			if (!wanted || !huge_pays())
+		if (!advised) {
+			if (!huge_pays())
 				continue;
 			if (!os_hugepage((void *)(r->base + h * HUGE_SIZE), HUGE_SIZE, true))
 				break;
@@ -284,12 +285,12 @@ static struct page *first_untouched(struct region *r, u32 index, u32 n)
 	return NULL;
 }
 
-/* Exactly these frames, committed, or nothing: they may be in use. Zone lock held. */
+/* Exactly these frames, which are free, committed, or nothing. Zone lock held. */
 static struct taken take_range(struct zone *z, struct region *r, u32 index, u32 n)
 {
 	struct taken t = { .page = NULL };
 
-	if (!buddy_range_free(r, index, n) || would_populate(r, index, n))
+	if (would_populate(r, index, n))
 		return t;
 	t.fresh = unlikely(numa_many()) ? first_untouched(r, index, n) : NULL;
 	if (r->frames == FRAMES_PER_REGION)
@@ -455,13 +456,16 @@ void zone_free(struct zone *z, struct page *page, u32 n, bool clean)
 
 bool zone_extend(struct zone *z, struct page *end, u32 n, bool *clean)
 {
-	struct taken t;
+	struct region *r = region_of(end - 1);
+	u32 index = page_index(end - 1) + 1;
+	struct taken t = { .page = NULL };
 
 	*clean = false;
 	if (!limit_permits((size_t)n << FRAME_SHIFT))
 		return false;
 	lock(&z->lock, RANK_ZONE);
-	t = take_range(z, region_of(end - 1), page_index(end - 1) + 1, n);
+	if (buddy_range_free(r, index, n))
+		t = take_range(z, r, index, n);
 	unlock(&z->lock, RANK_ZONE);
 	*clean = t.clean;
 	return t.page;

@@ -99,7 +99,7 @@ static size_t purge(size_t bytes, u64 now)
 	size_t gone;
 
 	PROBE1(slabmalloc, reclaim_start, bytes);
-	gone = vm_purge(bytes, now);
+	gone = READ_ONCE(vm.cached_bytes) ? vm_purge(bytes, now) : 0;
 	for_each_zone(z)
 		if (gone < bytes)
 			gone += zone_purge(z, DIV_ROUND_UP(bytes - gone, FRAME_SIZE))
