@@ -3,28 +3,36 @@
 
 #include "base/options.h"
 #include "os/mem.h"
+#include "os/thread.h"
 
 /* 2 µs for each 4 KiB: no small fault is dearer where there is memory. */
 static const u64 DEAR_NS = 1000000;
 
-enum { MOST = 63 };
+enum {
+	SHARE = 16,
+	GRACE_US = 10000,
+};
 
-static u32 skip, backoff;
+static u64 began_ms; /* when it was first asked */
+static u64 spent_us; /* by dear touches since then */
 
 bool huge_pays(void)
 {
-	u32 n = READ_ONCE(skip);
+	u64 now = os_now_ms(), began = READ_ONCE(began_ms);
 
-	if (options.thp == THP_ALWAYS || !n)
+	if (options.thp == THP_ALWAYS)
 		return true;
-	WRITE_ONCE(skip, n - 1);
-	return false;
+	if (!began) {
+		WRITE_ONCE(began_ms, now);
+		began = now;
+	}
+	return READ_ONCE(spent_us) <= GRACE_US + (now - began) * 1000 / SHARE;
 }
 
 void huge_touch(void *p)
 {
-	u32 next = os_touch(p) > DEAR_NS ? min(2 * READ_ONCE(backoff) + 1, (u32)MOST) : 0;
+	u64 ns = os_touch(p);
 
-	WRITE_ONCE(backoff, next);
-	WRITE_ONCE(skip, next);
+	if (unlikely(ns > DEAR_NS))
+		ADD_ONCE(spent_us, ns / 1000);
 }

@@ -3,18 +3,22 @@
  * huge.h - do huge pages pay now?
  *
  * The first touch of a huge page costs a fifth of the 512 small faults that it saves, while the system has
- * free blocks of 2 MiB at hand. Where it must compact memory first, or a hypervisor has taken the block
- * back, it costs forty times that, and small pages, which come from what was freed last, do not. So the
- * first touch is made here, against the clock: after one that was dear the next 1, 3, 7, ... 63
- * blocks of 2 MiB stay small, then one is tried again; a cheap one ends it.
+ * free blocks of 2 MiB at hand. Where it must compact memory first, or a hypervisor has none behind the block
+ * yet, it costs ten times that, and small pages, which come from what was freed last, do not. A program that runs on
+ * may have it back from the processor's TLB, one that writes its memory once has not. So the first touch is made here,
+ * against the clock:
  *
- * No lock: the counters are hints, and a lost update tries a block sooner or later.
+ *	time of dear touches <= 10 ms + 1/16 of the time since the heap first asked
+ *
+ * and beyond that blocks of 2 MiB stay small.
+ *
+ * No lock: the sums are hints, and a lost update tries a block sooner.
  */
 #pragma once
 
 #include "base/compiler.h"
 
-/* Shall the next 2 MiB be a huge page? Each call counts as one. */
+/* Shall the next 2 MiB be a huge page? */
 bool huge_pays(void);
 
 /* Zeroes the first word of memory that reads as zero and is to be a huge page, and keeps its price in mind. */
