@@ -114,8 +114,6 @@ static void give_up_slot(struct kmem_percpu *c, u32 nr)
 	u32 id = slot_cache(nr);
 	bool typed = id >= TYPED_FIRST;
 
-	if (!slot_of(c, nr)->base)
-		return;
 	if (typed)
 		lock(&slots_lock, RANK_SLOTS);
 	busy_begin(c, nr);
@@ -145,7 +143,8 @@ void sheaf_close(u32 id)
 void sheaf_empty(struct kmem_percpu *c)
 {
 	for_each_slot(nr)
-		give_up_slot(c, nr);
+		if (slot_of(c, nr)->base)
+			give_up_slot(c, nr);
 	percpu_drain_pages(c);
 }
 
@@ -229,9 +228,7 @@ void sheaf_adopt(void)
 			*slot_of(c, busy) = (struct sheaf_slot){ 0 };
 			*meta_of(c, busy) = (struct sheaf_meta){ 0 };
 		}
-		for_each_slot(nr)
-			give_up_slot(c, nr);
-		percpu_drain_pages(c);
+		sheaf_empty(c);
 		memblock_free(c, sizeof(*c));
 	}
 }
