@@ -283,8 +283,7 @@ static noinline void *large(size_t n, size_t align, gfp_t gfp, const void *calle
 
 static void *large_guarded(size_t n, gfp_t gfp, const void *caller)
 {
-	void *p = kfence_alloc(&kmalloc_caches[0], n,
-			       gfp | (harden.init_on_alloc ? __GFP_ZERO : 0), caller);
+	void *p = kfence_alloc(&kmalloc_caches[0], n, gfp, caller);
 
 	if (p && profile_on())
 		entry_count(p, n, n, caller);

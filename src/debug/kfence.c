@@ -6,6 +6,7 @@
 #include "base/bitops.h"
 #include "base/options.h"
 #include "base/platform.h"
+#include "debug/harden.h"
 #include "debug/kfence_pool.h"
 #include "os/mem.h"
 #include "os/signal.h"
@@ -233,8 +234,10 @@ noinline void *kfence_alloc(const struct kmem_cache *s, size_t size, gfp_t gfp, 
 	lay_out(m, s, size, right);
 	m->hash = hash;
 	cover(hash, 1);
+	m->origin = s->track ? ORIGIN_MALLOC : NR_ORIGINS;
 	set_track(&m->alloc, &stack);
-	if (gfp & __GFP_ZERO || s->flags & SLAB_INIT_ON_ALLOC)
+	/* Also of a cache with debugging, which has not that flag: nothing here is poisoned. */
+	if (gfp & __GFP_ZERO || harden.init_on_alloc)
 		memset((void *)m->address, 0, size);
 	__atomic_store_n(&m->state, KFENCE_ALLOCATED, __ATOMIC_RELEASE);
 	counter_add(kfence.allocations, 1);
@@ -337,11 +340,43 @@ static bool in_use(const struct kfence_metadata *m)
 	return state == KFENCE_ALLOCATED || state == KFENCE_CHECKING;
 }
 
+/* The one in use that starts there, or NULL. */
+static struct kfence_metadata *used_object(const void *p)
+{
+	struct kfence_metadata *m = object_at((uintptr_t)p);
+
+	return m && m->address == (uintptr_t)p && in_use(m) ? m : NULL;
+}
+
+void kfence_set_origin(void *p, enum origin origin)
+{
+	struct kfence_metadata *m = used_object(p);
+
+	if (m && m->origin != NR_ORIGINS)
+		m->origin = origin;
+}
+
+bool kfence_check_origin(const struct call *call, enum origin origin, const void *caller)
+{
+	const struct kfence_metadata *m = used_object(call->ptr);
+
+	if (!m || m->origin == NR_ORIGINS || m->origin == origin)
+		return true;
+	kfence_report(&(struct kfence_report){
+		.error = KFENCE_MISMATCH,
+		.address = m->address,
+		.object = m,
+		.access = debug_mismatch[m->origin],
+		.pc = caller,
+	});
+	return false;
+}
+
 size_t kfence_ksize(const void *p)
 {
-	const struct kfence_metadata *m = object_at((uintptr_t)p);
+	const struct kfence_metadata *m = used_object(p);
 
-	return m && m->address == (uintptr_t)p && in_use(m) ? m->size : 0;
+	return m ? m->size : 0;
 }
 
 u32 kfence_objects(const struct kmem_cache *s)

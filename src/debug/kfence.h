@@ -37,6 +37,7 @@
 #include "base/bug.h"
 #include "base/lock.h"
 #include "base/printk.h"
+#include "debug/slub_debug.h"
 #include "os/thread.h"
 #include "slab/slab.h"
 
@@ -72,6 +73,13 @@ void *kfence_alloc(const struct kmem_cache *s, size_t size, gfp_t gfp, const voi
 
 /* p is_kfence_address. What is no object in use is reported, as are canary bytes that have changed. */
 void kfence_free(void *p, const struct call *call, const void *caller);
+
+/*
+ * As debug_set_origin and debug_check_origin (slub_debug.h), of objects of caches with tracks. Elsewhere nothing is kept, and
+ * every origin is right.
+ */
+void kfence_set_origin(void *p, enum origin origin);
+bool kfence_check_origin(const struct call *call, enum origin origin, const void *caller);
 
 /* At exit: looks around every object in use, as kfence_free does. */
 void kfence_exit(void);

@@ -37,6 +37,7 @@ struct kfence_metadata {
 	u32 state; /* enum kfence_state */
 	u32 hash; /* of the stack that allocated it */
 	uintptr_t address, size; /* 0: never used */
+	enum origin origin; /* NR_ORIGINS: nobody asks */
 	uintptr_t unprotected; /* a page that an error opened */
 	u16 cache;
 	char name[CACHE_NAME_MAX]; /* of the cache, which may be gone */
@@ -77,6 +78,7 @@ enum kfence_error {
 	KFENCE_CORRUPTION,
 	KFENCE_INVALID, /* a guard page that no object lies beside */
 	KFENCE_INVALID_FREE,
+	KFENCE_MISMATCH, /* another function's block */
 };
 
 static inline u32 kfence_number(const struct kfence_metadata *m)
@@ -94,7 +96,7 @@ struct kfence_report {
 	enum kfence_error error;
 	uintptr_t address;
 	const struct kfence_metadata *object; /* NULL: none */
-	const char *access; /* "read", "write", "access", or what was called */
+	const char *access; /* "read", "write", "access", or what was called; of a mismatch all that is to be said */
 	const void *pc; /* where the walk of the stack begins */
 };
 

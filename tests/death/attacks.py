@@ -38,6 +38,11 @@ OURS = {
     "harden": {"SLABMALLOC_HARDEN": "all"},
     "KFENCE": {"SLABMALLOC_KFENCE": KFENCE},
     "KFENCE, harden": {"SLABMALLOC_KFENCE": KFENCE, "SLABMALLOC_HARDEN": "all"},
+    "all": {
+        "SLABMALLOC_DEBUG": "FZPU",
+        "SLABMALLOC_HARDEN": "all",
+        "SLABMALLOC_KFENCE": KFENCE,
+    },
 }
 
 # What must come of crimes; the first pattern that fits counts. What is not here may go either way:
@@ -71,7 +76,9 @@ MUST = {
         # Bytes of the page that nobody looks at before the end, or a fault.
         (None, ["*/never-freed/*"]),
     ],
-    "KFENCE, harden": [
+    "all": [
+        (None, ["mismatch/*/huge"]),
+        ("caught", ["mismatch/*"]),
         ("caught", INVALID + ["interior-free/*", "read-freed/*", "write-freed/*", "wrong-size/*",
              "overflow/by-*", "underflow/by-*"]),
         ("crash", ["no-bytes/*"]),
@@ -97,7 +104,7 @@ SAID = {
     "write-freed": "Poison overwritten|KFENCE: use-after-free write",
     "read-freed": "KFENCE: use-after-free read",
     "wrong-size": r"operator delete(\[\])?\(0x[0-9a-f]+\): wrong size: \d+, of a block of \d+ bytes",
-    "mismatch": "Mismatched free of what (malloc|operator new|operator new\\[\\]) allocated",
+    "mismatch": r"Mismatched free of what (malloc|operator new|operator new\[\]) allocated",
     "no-bytes": OUT_OF_BOUNDS,
 }
 
@@ -202,7 +209,8 @@ way to do wrong, in a small (40 bytes), medium (2000), large (100,000) or huge (
 
 slabmalloc as it is (default), under letters of `SLABMALLOC_DEBUG`, with `SLABMALLOC_HARDEN=all`, and with KFENCE for every
 allocation up to 4 MiB (`SLABMALLOC_KFENCE={kfence}`), which puts a block at the left or the right end of its pages by chance: a
-write outside is seen at once, when the block is freed or at exit, a read on one side only. The others as Debian has them: {versions}.
+write outside is seen at once, when the block is freed or at exit, a read on one side only. *all* is FZPU, hardening and this
+KFENCE together. The others as Debian has them: {versions}.
 hardened_malloc and mimalloc's secure build are not in Debian.
 
 What is not caught by default, and why:
@@ -264,7 +272,7 @@ def examples(results, crimes):
     text = "| crime | under | what is said |\n|---|---|---|\n"
     seen = set()
     for crime in crimes:
-        for setting in ("default", "FZPU", "harden", "KFENCE"):
+        for setting in ("default", "FZPU", "harden", "KFENCE", "all"):
             line = first_line(results[setting][crime].stderr)
             key = (crime.split("/")[0], setting)
             if line and key not in seen:
