@@ -89,16 +89,17 @@ static void add_frames(struct zone *z, struct region *r, u32 first, u32 n, bool 
 
 static bool add_region(struct zone *z)
 {
-	void *p = os_reserve_aligned(REGION_SIZE, REGION_SIZE);
+	char *p = os_reserve_guarded(REGION_SIZE, REGION_SIZE, REGION_GUARD);
 	struct region *r;
 
 	if (!p)
 		return false;
 	r = region_get((uintptr_t)p, z->nid);
 	if (!r || r->frames) {
-		os_unmap(p, REGION_SIZE);
+		os_unmap(p - REGION_GUARD, REGION_GUARD + REGION_SIZE);
 		return false;
 	}
+	r->guard = REGION_GUARD;
 	bind_to_node(z, p, REGION_SIZE);
 	add_frames(z, r, 0, FRAMES_PER_REGION, false);
 	return true;

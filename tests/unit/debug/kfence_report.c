@@ -249,8 +249,8 @@ TEST(or_at_exit_if_it_is_not)
 {
 	assert_reports(corrupts_and_exits, SIGABRT,
 		       "BUG: KFENCE: memory corruption in corrupts_and_exits+%a/%a\n\n"
-		       "Corrupted memory at %a [ 0x41 . ] (in kfence-#1):\n%s"
-		       "\nkfence-#1: %a-%a, size=29, cache=kmalloc-32\n"
+		       "Corrupted memory at %a [ 0x41 . ] (in kfence-#%n):\n%s"
+		       "\nkfence-#%n: %a-%a, size=29, cache=kmalloc-32\n"
 		       "\nallocated %t%s");
 }
 

@@ -499,7 +499,7 @@ TEST(without_memory_the_batch_is_empty_and_later_it_is_not)
 	u32 id = id_of(64);
 	void *batch[1];
 
-	weather.os_reserve_aligned = weather.os_map = 0;
+	weather.os_reserve_guarded = weather.os_map = 0;
 	assert_int_equal(slab_alloc_batch(id, src, batch + 1, 1), 0);
 	assert_node_holds(id, 0);
 	clear_weather();
