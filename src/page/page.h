@@ -113,7 +113,8 @@ struct region {
 	struct zone *zone; /* of its frames, from the first on */
 	u32 frames; /* < FRAMES_PER_REGION where address space was short */
 	u32 guard; /* bytes in front of it that nobody can touch */
-	u32 committed; /* 2 MiB blocks that are readable and writable */
+	u32 committed; /* 2 MiB blocks that are readable and writable ... */
+	u32 open; /* ... and the first frames, before all of the first 2 MiB are */
 	u32 nid;
 	struct os_file file; /* highmem: where its frames are */
 	u32 huge; /* 2 MiB blocks advised as huge pages and possibly populated */

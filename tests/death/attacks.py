@@ -53,7 +53,7 @@ MUST = {
         ("caught", ["double-free/of-overwritten/huge"]),
         (None, ["double-free/of-overwritten/*"]),
         ("caught", INVALID + ["interior-free/by-thread/*", "interior-free/realloc/*",
-             "interior-free/*/huge"]),
+             "interior-free/*/huge", "interior-free/by-half/large"]),
         ("harmless", ["write-freed/freelist/*"]),
     ],
     "FZPU": [
@@ -217,8 +217,8 @@ What is not caught by default, and why:
 
 - *A double free of a block that was overwritten in between*: what tells `free` that a block is free is a word in it. Any debug
   letter and hardening look elsewhere, each time.
-- *An interior pointer that is a multiple of 16*: it goes into the sheaf like any other, and is seen when that is emptied (late),
-  if no `malloc` has returned it before. Any debug letter and hardening look for the object's start in each `free`.
+- *An interior pointer that is a multiple of 16*, if it lies in a page where an object begins: it goes into the sheaf like any
+  other, and is seen when that is emptied (late), if no `malloc` has returned it before. Any debug letter and hardening look for the object's start in each `free`.
 - *A wrong size in a sized delete; new[] given back by delete*: it does no harm here, and programs that do it work under glibc.
   Any debug letter and hardening (sizes), and letter U (new, new[], malloc) tell.
 - *Reads and writes outside of a block, or after it was freed*: nothing lies between blocks that could change. Z, P and KFENCE
