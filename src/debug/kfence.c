@@ -320,8 +320,6 @@ void kfence_free(void *p, const struct call *call, const void *caller)
 
 void kfence_exit(void)
 {
-	if (!kfence_gate.size)
-		return;
 	for (size_t i = 0; i < kfence_total(); i++) {
 		struct kfence_metadata *m = &kfence.object[i];
 

@@ -81,7 +81,7 @@ void kfence_free(void *p, const struct call *call, const void *caller);
 void kfence_set_origin(void *p, enum origin origin);
 bool kfence_check_origin(const struct call *call, enum origin origin, const void *caller);
 
-/* At exit: looks around every object in use, as kfence_free does. */
+/* At exit, where it is on: looks around every object in use, as kfence_free does. */
 void kfence_exit(void);
 
 /* Bytes that were asked for; 0: no object in use starts at p (kfence_report_bad tells). */
