@@ -103,8 +103,7 @@ static void *take_debugged(struct kmem_cache *s, size_t n, gfp_t gfp, const void
 /* A constructor's work would be lost, as would a failure, or a line for each call. */
 static bool may_be_guarded(const struct kmem_cache *s)
 {
-	return !s->ctor &&
-	       !(s->flags & (SLAB_TYPESAFE_BY_RCU | SLAB_FAILSLAB | SLAB_TRACE));
+	return !s->ctor && !(s->flags & (SLAB_TYPESAFE_BY_RCU | SLAB_FAILSLAB | SLAB_TRACE));
 }
 
 noinline void *cache_alloc(struct kmem_cache *s, size_t n, gfp_t gfp, const void *caller)

@@ -36,7 +36,7 @@ static uintptr_t object_end(const struct kfence_metadata *m)
 	return ALIGN(m->address + m->size, os_page_size());
 }
 
-/* The object in whose pages an address lies, or *guard: in the one before them. One more than the last: the pool's end. */
+/* The object in whose pages an address lies, or *guard: in the one before them. The pool's end has a number, too. */
 static u32 number_at(uintptr_t address, bool *guard)
 {
 	const struct kfence_room *r = &kfence.room[address >= kfence.room[KFENCE_LARGE].start];
@@ -451,8 +451,8 @@ static bool map_pool(void)
 {
 	const size_t n = kfence_total(), page = os_page_size();
 	const size_t pages = DIV_ROUND_UP((size_t)KFENCE_LARGE_MAX, page);
-	size_t size = n * (sizeof(*kfence.object) + sizeof(u32)) +
-		      COVERED * sizeof(*kfence.covered);
+	size_t size =
+		n * (sizeof(*kfence.object) + sizeof(u32)) + COVERED * sizeof(*kfence.covered);
 	size_t pool_size =
 		(2 * kfence.set.num_objects + (pages + 1) * kfence.set.num_large + 1) * page;
 	char *p = os_map(ALIGN(size, page));

@@ -4,8 +4,8 @@
  *
  * Every sample_interval milliseconds one allocation gets a page of its own from the pool instead of an object of a
  * slab. The pages beside it cannot be touched, nor can its own after it was freed, until the pool needs it again, the
- * longest freed first. What is left of its page is filled with canary bytes, which free() and exit() compare. So an overflow
- * or a use after free faults at once, in production, for next to nothing; a bug that happens often is found soon.
+ * longest freed first. What is left of its page is filled with canary bytes, which free() and exit() compare. So an
+ * overflow or a use after free faults at once, in production, for next to nothing; a bug that happens often is found soon.
  *
  *	page	0	1	2	3	4	...	2 n
  *		guard	#0	guard	#1	guard		guard
@@ -75,8 +75,8 @@ void *kfence_alloc(const struct kmem_cache *s, size_t size, gfp_t gfp, const voi
 void kfence_free(void *p, const struct call *call, const void *caller);
 
 /*
- * As debug_set_origin and debug_check_origin (slub_debug.h), of objects of caches with tracks. Elsewhere nothing is kept, and
- * every origin is right.
+ * As debug_set_origin and debug_check_origin (slub_debug.h), of objects of caches with tracks. Elsewhere nothing is
+ * kept, and every origin is right.
  */
 void kfence_set_origin(void *p, enum origin origin);
 bool kfence_check_origin(const struct call *call, enum origin origin, const void *caller);

@@ -96,7 +96,8 @@ struct kfence_report {
 	enum kfence_error error;
 	uintptr_t address;
 	const struct kfence_metadata *object; /* NULL: none */
-	const char *access; /* "read", "write", "access", or what was called; of a mismatch all that is to be said */
+	const char *
+		access; /* "read", "write", "access", or what was called; all that is said of a mismatch */
 	const void *pc; /* where the walk of the stack begins */
 };
 

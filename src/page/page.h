@@ -130,8 +130,8 @@ struct region {
 };
 
 /*
- * The kernel puts mappings side by side: who underruns the first object of a region would write into a library's data. As much
- * as the kernel itself leaves below a stack (stack_guard_gap).
+ * The kernel puts mappings side by side: who underruns the first object of a region would write into a library's data.
+ * As much as the kernel itself leaves below a stack (stack_guard_gap).
  */
 enum { REGION_GUARD = 1 << 20 };
 

@@ -195,8 +195,8 @@ static bool commit_blocks(struct region *r, u32 first, u32 last)
 }
 
 /*
- * A heap's first megabyte is all that a small program can touch: what runs away from it faults, and the rest is not charged.
- * False: it is not to be, or not enough.
+ * A heap's first megabyte is all that a small program can touch: what runs away from it faults, and the rest is not
+ * charged. False: it is not to be, or not enough.
  */
 static bool commit_some(struct zone *z, struct region *r, u32 end)
 {

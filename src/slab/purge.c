@@ -72,8 +72,8 @@ void slab_set_given(const struct kmem_cache *s, struct page *slab, u32 given)
 
 	for (u32 f = 0; f < s->frames; f++)
 		if ((given ^ before) >> f & 1)
-			WRITE_ONCE(classes[f], given >> f & 1 ? GATE * CLASS_UNIT
-								  : class_of_frame(s, slab, f));
+			WRITE_ONCE(classes[f],
+				   given >> f & 1 ? GATE * CLASS_UNIT : class_of_frame(s, slab, f));
 	WRITE_ONCE(n->nr_given, n->nr_given - (unsigned long)__builtin_popcount(before) +
 					(unsigned long)__builtin_popcount(given));
 	WRITE_ONCE(slab[1].given, (u16)given);

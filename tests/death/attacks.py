@@ -208,24 +208,25 @@ way to do wrong, in a small (40 bytes), medium (2000), large (100,000) or huge (
 - `.`: the program went on, and nothing came of it this time
 
 slabmalloc as it is (default), under letters of `SLABMALLOC_DEBUG`, with `SLABMALLOC_HARDEN=all`, and with KFENCE for every
-allocation up to 4 MiB (`SLABMALLOC_KFENCE={kfence}`), which puts a block at the left or the right end of its pages by chance: a
-write outside is seen at once, when the block is freed or at exit, a read on one side only. *all* is FZPU, hardening and this
-KFENCE together. The others as Debian has them: {versions}.
+allocation up to 4 MiB (`SLABMALLOC_KFENCE={kfence}`), which puts a block at the left or the right end of its pages by
+chance: a write outside is seen at once, when the block is freed or at exit, a read on one side only. *all* is FZPU,
+hardening and this KFENCE together. The others as Debian has them: {versions}.
 hardened_malloc and mimalloc's secure build are not in Debian.
 
 What is not caught by default, and why:
 
 - *A double free of a block that was overwritten in between*: what tells `free` that a block is free is a word in it. Any debug
   letter and hardening look elsewhere, each time.
-- *An interior pointer that is a multiple of 16*, if it lies in a page where an object begins: it goes into the sheaf like any
-  other, and is seen when that is emptied (late), if no `malloc` has returned it before. Any debug letter and hardening look for the object's start in each `free`.
+- *An interior pointer that is a multiple of 16*, if it lies in a page where an object begins: it goes into the sheaf like
+  any other, and is seen when that is emptied (late), if no `malloc` has returned it before. Any debug letter and hardening
+  look for the object's start in each `free`.
 - *A wrong size in a sized delete; new[] given back by delete*: it does no harm here, and programs that do it work under glibc.
   Any debug letter and hardening (sizes), and letter U (new, new[], malloc) tell.
 - *Reads and writes outside of a block, or after it was freed*: nothing lies between blocks that could change. Z, P and KFENCE
   tell; hardening lets no secret be read.
 
-Blocks above 256 KiB have pages of their own, and neither guard bytes nor poison: KFENCE guards them. What may stay silent under all letters
-together is a write through a stale pointer into what is another's block by now: only KFENCE takes such memory away.
+Blocks above 256 KiB have pages of their own, and neither guard bytes nor poison: KFENCE guards them. What may stay silent
+under all letters together is a write through a stale pointer into what is another's block by now: only KFENCE takes such memory away.
 
 """
 

@@ -320,7 +320,7 @@ TEST(where_the_system_gives_nothing_there_are_no_samples)
 	assert_child_succeeds(no_mappings);
 }
 
-#define KEYS                                                                                              \
+#define KEYS                                                                                                               \
 	" (keys: sample_interval:0-3600000 num_objects:1-16384 num_large:0-8192 burst:0-1000000 skip_covered_thresh:0-100" \
 	" handler:0-1)\n"
 

@@ -298,7 +298,7 @@ static void large_corrupted(void)
 	AND_BACK;
 }
 
-#define LARGE_BORN                                              \
+#define LARGE_BORN                                               \
 	"\nkfence-#%n: %a-%a, size=10000, cache=kmalloc-10240\n" \
 	"\nallocated %t%s"
 
@@ -316,10 +316,11 @@ TEST(the_same_is_said_of_larger_objects)
 	assert_reports(large_freed, SIGABRT,
 		       "BUG: KFENCE: use-after-free read in read_byte+%a/%a\n\n"
 		       "Use-after-free read at %a (in kfence-#%n):\n%s" LARGE_BORN DEAD);
-	assert_reports(large_corrupted, SIGABRT,
-		       "BUG: KFENCE: memory corruption in large_corrupted+%a/%a\n\n"
-		       "Corrupted memory at %a [ 0x41 . . . . . . . . . . . . . . . ] (in kfence-#%n):\n"
-		       "%s" LARGE_BORN DEAD);
+	assert_reports(
+		large_corrupted, SIGABRT,
+		"BUG: KFENCE: memory corruption in large_corrupted+%a/%a\n\n"
+		"Corrupted memory at %a [ 0x41 . . . . . . . . . . . . . . . ] (in kfence-#%n):\n"
+		"%s" LARGE_BORN DEAD);
 }
 
 static void large_opened_and_closed(void)

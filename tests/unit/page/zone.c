@@ -332,21 +332,6 @@ TEST(what_is_committed_is_what_is_used_nearly)
 	}
 }
 
-TEST(a_small_heap_has_a_megabyte_and_nothing_beside_it)
-{
-	const struct region *r = region_of(alloc(1));
-
-	assert_int_equal(r->committed, 0);
-	assert_int_equal(zone_uncommitted(&z), REGION_SIZE - MIB);
-	assert_false(os_map_at((void *)(r->base - r->guard), r->guard));
-	assert_non_null(alloc(MIB / FRAME_SIZE - 1));
-	assert_int_equal(r->committed, 0);
-	assert_non_null(alloc(1));
-	assert_int_equal(r->committed, 1);
-	assert_int_equal(zone_uncommitted(&z), REGION_SIZE - HUGE_SIZE);
-	verify_zone(&z);
-}
-
 TEST(without_memory_to_commit_nothing_changes_and_it_comes_back)
 {
 	struct page *page;
@@ -600,7 +585,6 @@ int main(void)
 		ZONE_TEST(a_block_grows_into_the_free_frames_behind_it_only),
 		ZONE_TEST(random_requests_keep_contents_zeroes_and_equations),
 		ZONE_TEST(what_is_committed_is_what_is_used_nearly),
-		ZONE_TEST(a_small_heap_has_a_megabyte_and_nothing_beside_it),
 		ZONE_TEST(without_memory_to_commit_nothing_changes_and_it_comes_back),
 		ZONE_TEST(a_block_does_not_grow_into_memory_that_cannot_be_committed),
 		ZONE_TEST(free_memory_is_found_again_when_no_more_can_be_committed),

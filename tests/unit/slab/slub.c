@@ -157,17 +157,6 @@ TEST(a_batch_is_one_slabs_objects_in_address_order_and_aligned)
 	}
 }
 
-/* Of frame f: the gate's where only the middle of a large object lies. */
-static u32 class_wanted(u32 id, struct page *slab, u32 f)
-{
-	const struct kmem_cache *s = cache_of(id);
-
-	for (u32 i = 0; i < s->objects; i++)
-		if ((slab->colour * s->colour_unit + i * s->size) / FRAME_SIZE == f)
-			return id * CLASS_UNIT;
-	return s->size > FRAME_SIZE ? GATE * CLASS_UNIT : id * CLASS_UNIT;
-}
-
 TEST(frames_of_a_slab_have_its_class_and_free_frames_have_none)
 {
 	for (u32 k = 0; k < SIZES; k++) {
@@ -179,7 +168,7 @@ TEST(frames_of_a_slab_have_its_class_and_free_frames_have_none)
 		start = page_address(slab_of(p));
 		for (u32 f = 0; f < frames; f++) {
 			assert_int_equal(*class_of((uintptr_t)start + f * FRAME_SIZE),
-					 class_wanted(id, slab_of(p), f));
+					 class_of_frame(cache_of(id), slab_of(p), f));
 			assert_ptr_equal(virt_to_slab((uintptr_t)start + f * FRAME_SIZE),
 					 slab_of(p));
 		}
