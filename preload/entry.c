@@ -281,11 +281,22 @@ static noinline void *large(size_t n, size_t align, gfp_t gfp, const void *calle
 	return count_large(nid, p);
 }
 
+static void *large_guarded(size_t n, gfp_t gfp, const void *caller)
+{
+	void *p = kfence_alloc(&kmalloc_caches[0], n, gfp, caller);
+
+	if (p && profile_on())
+		entry_count(p, n, n, caller);
+	return p;
+}
+
 /* What has no class: more than the largest's size, or 0 (0 - 1 is more). */
 static noinline void *classless(size_t n, gfp_t gfp, const void *caller)
 {
 	void *p;
 
+	if (n && unlikely(kfence_wanted()) && (p = large_guarded(n, gfp, caller)))
+		return p;
 	if (n)
 		return large(n, FRAME_SIZE, gfp, caller);
 	p = zero_size_alloc();

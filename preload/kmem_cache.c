@@ -100,16 +100,21 @@ static void *take_debugged(struct kmem_cache *s, size_t n, gfp_t gfp, const void
 	return p;
 }
 
+/* A constructor's work would be lost, as would a failure, or a line for each call. */
+static bool may_be_guarded(const struct kmem_cache *s)
+{
+	return !s->ctor && !(s->flags & (SLAB_TYPESAFE_BY_RCU | SLAB_FAILSLAB | SLAB_TRACE));
+}
+
 noinline void *cache_alloc(struct kmem_cache *s, size_t n, gfp_t gfp, const void *caller)
 {
 	bool guarded = false;
 	void *p;
 
-	if (unlikely(s->flags & SLAB_DEBUG_FLAGS))
-		p = take_debugged(s, n, gfp, caller);
-	else if (unlikely(kfence_wanted()) && !s->ctor && !(s->flags & SLAB_TYPESAFE_BY_RCU) &&
-		 (p = kfence_alloc(s, n, gfp, caller)))
+	if (unlikely(kfence_wanted()) && may_be_guarded(s) && (p = kfence_alloc(s, n, gfp, caller)))
 		guarded = true;
+	else if (unlikely(s->flags & SLAB_DEBUG_FLAGS))
+		p = take_debugged(s, n, gfp, caller);
 	else
 		p = take(s, gfp);
 	if (likely(p) && !guarded && unlikely(wants_zero(s, gfp)))

@@ -16,7 +16,9 @@ void *mismatch_allocated(void *p, enum origin origin)
 {
 	struct kmem_cache *s = tracking(p);
 
-	if (s)
+	if (is_kfence_address(p))
+		kfence_set_origin(p, origin);
+	else if (s)
 		debug_set_origin(s, p, origin);
 	return p;
 }
@@ -25,6 +27,8 @@ bool mismatch_origin(const struct call *call, enum origin origin, const void *ca
 {
 	struct kmem_cache *s = tracking(call->ptr);
 
+	if (is_kfence_address(call->ptr))
+		return kfence_check_origin(call, origin, caller);
 	return !s || debug_check_origin(s, call, origin, caller);
 }
 

@@ -203,7 +203,7 @@ static void add_kfence(const struct reading *g, struct snapshot *s)
 
 	s->has_kfence = g->gate.size;
 	s->kfence = (struct kfence_counts){
-		.allocated = k->set.num_objects - k->queued,
+		.allocated = k->set.num_objects + k->set.num_large - k->queued,
 		.allocations = k->allocations,
 		.frees = k->frees,
 		.bugs = k->bugs,

@@ -138,13 +138,15 @@ def whatis_kfence(heap, address):
         return False
     kfence = heap.d.address("kfence")
     objects = heap.get(kfence, "kfence_pool.object")
-    number = heap.get(kfence + heap.d.number("kfence_pool.set"), "kfence_settings.num_objects")
+    settings = kfence + heap.d.number("kfence_pool.set")
+    number = sum(heap.get(settings, f"kfence_settings.num_{which}") for which in ("objects", "large"))
     best = None
     for i in range(number):
         m = objects + i * heap.d.number("kfence_metadata")
         start = heap.get(m, "kfence_metadata.address")
-        if start and start - heap.frame <= address < start + 2 * heap.frame:
-            distance = abs(address - start)
+        size = heap.get(m, "kfence_metadata.size")
+        if start and start - heap.frame <= address < start + size + heap.frame:
+            distance = max(start - address, address - start - size, 0)
             if best is None or distance < best[0]:
                 best = distance, i, m, start
     if not best:
@@ -152,10 +154,10 @@ def whatis_kfence(heap, address):
         return True
     _, i, m, start = best
     asked, state = heap.get(m, "kfence_metadata.size"), heap.get(m, "kfence_metadata.state")
-    states = ("unused", "live", "being freed", "freed")
+    states = ("unused", "live", "being freed", "freed", "live")
     print(f"{address:#x}: KFENCE's object {i} at {start:#x} of {asked} bytes:"
-          f" {states[state] if state < 4 else 'damaged'}")
-    for what in ("alloc", "free")[:1 if state == 1 else 2]:
+          f" {states[state] if state < 5 else 'damaged'}")
+    for what in ("alloc", "free")[:1 if state in (1, 4) else 2]:
         track = m + heap.d.number(f"kfence_metadata.{what}")
         stack = track + heap.d.number("kfence_track.stack")
         nr = min(heap.get(stack, "stack.nr"), heap.d.number("STACK_DEPTH"))

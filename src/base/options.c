@@ -48,7 +48,7 @@ static const struct option {
 	OPTION(stats_signal, SIGNAL, "statistics on a signal too: a name such as USR2, or a number; 0: not"),
 	OPTION(debug, STRING, "slab_debug: LETTERS[,cache,...][;...] of F Z P U T A O -"),
 	OPTION(failslab, STRING, "failures for debug's A: key:value,... (SLABMALLOC_FAILSLAB only)"),
-	OPTION(kfence, STRING, "sampled guard pages: 1, or key:value,... (sample_interval, num_objects)"),
+	OPTION(kfence, STRING, "sampled guard pages: 1, all, or key:value,... (sample_interval, num_objects)"),
 	OPTION(profile, STRING, "heap profile: bytes between samples, 1 (512k) or all; then ,PATH"),
 	OPTION(leaks, BOOL, "1: at exit, what is still in use, by call stack"),
 	OPTION(harden, STRING, "hardening: names separated by commas"),

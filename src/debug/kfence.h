@@ -4,11 +4,14 @@
  *
  * Every sample_interval milliseconds one allocation gets a page of its own from the pool instead of an object of a
  * slab. The pages beside it cannot be touched, nor can its own after it was freed, until the pool needs it again, the
- * longest freed first. What is left of its page is filled with canary bytes, which free() compares. So an overflow
- * or a use after free faults at once, in production, for next to nothing; a bug that happens often is found soon.
+ * longest freed first. What is left of its page is filled with canary bytes, which free() and exit() compare. So an
+ * overflow or a use after free faults at once, in production, for next to nothing; a bug that happens often is found soon.
  *
  *	page	0	1	2	3	4	...	2 n
  *		guard	#0	guard	#1	guard		guard
+ *
+ * Behind these n = num_objects lie num_large with 4 MiB each, and a guard page after each. What an object does not need
+ * of them stays closed. It costs as much memory as the object, once it is freed none.
  *
  * An object lies at the left or the right end of its page, by chance: its alignment leaves up to 15 bytes between a
  * right one and the guard.
@@ -17,6 +20,7 @@
  *
  *	UNUSED, FREED -> ALLOCATED	kfence_alloc, who took it from the queue
  *	ALLOCATED -> FREEING -> FREED	kfence_free, who puts it into the queue
+ *	ALLOCATED -> CHECKING -> ALLOCATED	kfence_exit; kfence_free waits for it
  *
  * Lock: kfence_lock (RANK_KFENCE, the innermost) guards the queue and the random numbers. The fault handler takes none.
  *
@@ -33,8 +37,11 @@
 #include "base/bug.h"
 #include "base/lock.h"
 #include "base/printk.h"
+#include "debug/slub_debug.h"
 #include "os/thread.h"
 #include "slab/slab.h"
+
+enum { KFENCE_LARGE_MAX = 4 << 20 };
 
 struct kfence_gate {
 	uintptr_t pool; /* address of the pool ... */
@@ -66,6 +73,16 @@ void *kfence_alloc(const struct kmem_cache *s, size_t size, gfp_t gfp, const voi
 
 /* p is_kfence_address. What is no object in use is reported, as are canary bytes that have changed. */
 void kfence_free(void *p, const struct call *call, const void *caller);
+
+/*
+ * As debug_set_origin and debug_check_origin (slub_debug.h), of objects of caches with tracks. Elsewhere nothing is
+ * kept, and every origin is right.
+ */
+void kfence_set_origin(void *p, enum origin origin);
+bool kfence_check_origin(const struct call *call, enum origin origin, const void *caller);
+
+/* At exit, where it is on: looks around every object in use, as kfence_free does. */
+void kfence_exit(void);
 
 /* Bytes that were asked for; 0: no object in use starts at p (kfence_report_bad tells). */
 size_t kfence_ksize(const void *p);

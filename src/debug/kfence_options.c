@@ -12,9 +12,20 @@ static const struct setting {
 	{ "sample_interval", offsetof(struct kfence_settings, sample_interval), 0, 3600000 },
 	/* Each takes up to two of the mappings that a process may have (65,530 by default). */
 	{ "num_objects", offsetof(struct kfence_settings, num_objects), 1, 16384 },
+	{ "num_large", offsetof(struct kfence_settings, num_large), 0, 8192 },
 	{ "burst", offsetof(struct kfence_settings, burst), 0, 1000000 },
 	{ "skip_covered_thresh", offsetof(struct kfence_settings, skip_covered_thresh), 0, 100 },
 	{ "handler", offsetof(struct kfence_settings, handler), 0, 1 },
+};
+
+/* Every allocation that finds room, for tests. 9,216 objects leave the program two thirds of its mappings. */
+static const struct kfence_settings everything = {
+	.sample_interval = 1,
+	.num_objects = 8192,
+	.num_large = 1024,
+	.burst = 1000000,
+	.skip_covered_thresh = 100,
+	.handler = 1,
 };
 
 static bool number(const char *s, size_t len, const struct setting *o, size_t *out)
@@ -74,6 +85,10 @@ bool kfence_parse(const char *text, struct kfence_settings *set)
 		return true;
 	if (!*text || strcmp(text, "0") == 0)
 		return false;
+	if (strncmp(text, "all", 3) == 0 && (!text[3] || text[3] == ',')) {
+		*set = everything;
+		text += 3;
+	}
 	while (*text) {
 		size_t len = strcspn(text, ",");
 

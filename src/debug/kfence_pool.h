@@ -10,15 +10,22 @@
 struct kfence_settings {
 	size_t sample_interval; /* milliseconds between samples */
 	size_t num_objects; /* in the pool: twice as many pages of address space */
+	size_t num_large; /* more of them, for what is larger than a page, up to KFENCE_LARGE_MAX */
 	size_t burst; /* samples that follow one at once */
 	size_t skip_covered_thresh; /* per cent of the pool in use above which stacks in it are not sampled again */
 	size_t handler; /* 1: SIGSEGV is handled */
 };
 
-/* "1" (the defaults) or "key:value,...", into settings; false: "0", off. Warns of what it does not know. */
+/* "1" (the defaults), "all" or "key:value,...", into settings; false: "0", off. Warns of what it does not know. */
 bool kfence_parse(const char *text, struct kfence_settings *settings);
 
-enum kfence_state { KFENCE_UNUSED, KFENCE_ALLOCATED, KFENCE_FREEING, KFENCE_FREED };
+enum kfence_state {
+	KFENCE_UNUSED,
+	KFENCE_ALLOCATED,
+	KFENCE_FREEING,
+	KFENCE_FREED,
+	KFENCE_CHECKING
+};
 
 struct kfence_track {
 	u64 ns;
@@ -30,17 +37,29 @@ struct kfence_metadata {
 	u32 state; /* enum kfence_state */
 	u32 hash; /* of the stack that allocated it */
 	uintptr_t address, size; /* 0: never used */
-	uintptr_t unprotected; /* a guard page that an error opened */
+	enum origin origin; /* NR_ORIGINS: nobody asks */
+	uintptr_t unprotected; /* a page that an error opened */
 	u16 cache;
 	char name[CACHE_NAME_MAX]; /* of the cache, which may be gone */
 	struct kfence_track alloc, free;
 };
 
-struct kfence_pool {
-	struct kfence_settings set;
-	struct kfence_metadata *object; /* num_objects of them */
+/* Objects that have so many pages each. */
+struct kfence_room {
+	size_t pages;
+	u32 first, nr; /* their numbers */
+	uintptr_t start; /* of the guard page before the first */
 	u32 *queue; /* numbers of free objects, a ring */
 	u32 head, queued;
+};
+
+enum { KFENCE_PAGE, KFENCE_LARGE, NR_KFENCE_ROOMS };
+
+struct kfence_pool {
+	struct kfence_settings set;
+	struct kfence_metadata *object; /* those of a page first */
+	struct kfence_room room[NR_KFENCE_ROOMS];
+	u32 queued; /* in both rooms */
 	u64 random;
 	u16 *covered; /* how many objects in use have a stack of this hash */
 	unsigned long allocations, frees, bugs, skipped_other, skipped_full, skipped_covered;
@@ -48,12 +67,18 @@ struct kfence_pool {
 
 extern struct kfence_pool kfence;
 
+static inline size_t kfence_total(void)
+{
+	return kfence.set.num_objects + kfence.set.num_large;
+}
+
 enum kfence_error {
 	KFENCE_OUT_OF_BOUNDS,
 	KFENCE_USE_AFTER_FREE,
 	KFENCE_CORRUPTION,
 	KFENCE_INVALID, /* a guard page that no object lies beside */
 	KFENCE_INVALID_FREE,
+	KFENCE_MISMATCH, /* another function's block */
 };
 
 static inline u32 kfence_number(const struct kfence_metadata *m)
@@ -71,7 +96,8 @@ struct kfence_report {
 	enum kfence_error error;
 	uintptr_t address;
 	const struct kfence_metadata *object; /* NULL: none */
-	const char *access; /* "read", "write", "access", or what was called */
+	const char *
+		access; /* "read", "write", "access", or what was called; all that is said of a mismatch */
 	const void *pc; /* where the walk of the stack begins */
 };
 

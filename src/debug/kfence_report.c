@@ -83,6 +83,9 @@ static void put_kind(struct seq_file *m, const struct kfence_report *r)
 	case KFENCE_CORRUPTION:
 		seq_puts(m, "memory corruption");
 		break;
+	case KFENCE_MISMATCH:
+		seq_puts(m, "mismatched free");
+		break;
 	default:
 		seq_printf(m, "invalid %s", r->access);
 	}
@@ -120,6 +123,9 @@ static void put_what(struct seq_file *m, const struct kfence_report *r)
 		if (r->object)
 			seq_printf(m, " (in kfence-#%u)", number);
 		seq_puts(m, ":\n");
+		break;
+	case KFENCE_MISMATCH:
+		seq_printf(m, "%s, %p (in kfence-#%u):\n", r->access, p, number);
 		break;
 	case KFENCE_INVALID:
 		seq_printf(m, "Invalid %s at %p:\n", r->access, p);

@@ -222,7 +222,7 @@ static size_t asked(struct kmem_cache *s, const void *p)
 	return object ? min(debug_tail(s, object)->orig_size, s->object_size) : 0;
 }
 
-static const char *const mismatch[NR_ORIGINS] = {
+const char *const debug_mismatch[NR_ORIGINS] = {
 	[ORIGIN_MALLOC] = "Mismatched free of what malloc allocated",
 	[ORIGIN_NEW] = "Mismatched free of what operator new allocated",
 	[ORIGIN_NEW_ARRAY] = "Mismatched free of what operator new[] allocated",
@@ -252,7 +252,7 @@ bool debug_check_origin(struct kmem_cache *s, const struct call *call, enum orig
 	if (object && debug_tail_valid(s, object))
 		was = debug_track(s, object, TRACK_ALLOC)->origin;
 	if (was != origin && was < NR_ORIGINS)
-		debug_object_err(s, object, mismatch[was], &site);
+		debug_object_err(s, object, debug_mismatch[was], &site);
 	memcheck_reused(&was, sizeof(was));
 	memcheck_hush(false);
 	return was == origin || was >= NR_ORIGINS;

@@ -13,6 +13,8 @@
  * Where the kernel looks at red zones and poison only under F, Z and P look at their own here. That a
  * pointer is an object in use is asked in any case.
  *
+ * As in the kernel, what KFENCE samples of such a cache is KFENCE's to watch, but under T and A.
+ *
  * No cost when off. Objects of such a cache never lie in a sheaf: its frames' class is the gate's, its slots
  * stay empty, so every alloc and free of it misses the fast path and comes here, one object at a time
  * (slab_alloc_batch and sheaf_free_one). malloc's own classes are diverted (kmalloc_divert[]) to caches of the same
@@ -51,6 +53,9 @@ bool debug_free(struct kmem_cache *s, void *p, const struct call *call, const vo
 
 /* By what the program asked for an object: operators and malloc must not be mixed. */
 enum origin { ORIGIN_MALLOC, ORIGIN_NEW, ORIGIN_NEW_ARRAY, NR_ORIGINS };
+
+/* What is said of a block of one that is given back as another's. */
+extern const char *const debug_mismatch[NR_ORIGINS];
 
 /* Of a cache with tracks; where p is no object in use, nothing. */
 void debug_set_origin(struct kmem_cache *s, void *p, enum origin origin);

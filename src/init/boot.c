@@ -70,6 +70,8 @@ __attribute__((destructor)) static void end_process(void)
 	percpu_put(c);
 	if (unlikely(cache_end > NR_KMALLOC))
 		debug_exit();
+	if (unlikely(kfence_gate.size))
+		kfence_exit();
 	if (profile_on())
 		profile_exit();
 	stat_exit();

@@ -82,25 +82,28 @@ bool os_unmap(void *addr, size_t size)
  * The kernel places a mapping next to the last one, so behind an aligned one of the same size the
  * exact size is aligned already; otherwise map too much and cut.
  */
-static void *map_aligned(size_t size, size_t align, int prot)
+/* So many bytes more are mapped in front. */
+static void *map_aligned(size_t size, size_t align, int prot, size_t before)
 {
-	size_t slack, head;
-	char *p = map(size, prot);
+	size_t all = before + size, slack, head;
+	char *p = map(all, prot);
 
-	if (!p || !((uintptr_t)p & (align - 1)))
-		return p;
-	os_unmap(p, size);
-	if (__builtin_add_overflow(size, align - os_page_size(), &slack))
+	if (!p)
+		return NULL;
+	if (!((uintptr_t)(p + before) & (align - 1)))
+		return p + before;
+	os_unmap(p, all);
+	if (__builtin_add_overflow(all, align - os_page_size(), &slack))
 		return NULL;
 	p = map(slack, prot);
 	if (!p)
 		return NULL;
-	head = ALIGN((uintptr_t)p, align) - (uintptr_t)p;
+	head = ALIGN((uintptr_t)(p + before), align) - (uintptr_t)(p + before);
 	if (head)
 		os_unmap(p, head);
-	if (slack - head - size)
-		os_unmap(p + head + size, slack - head - size);
-	return p + head;
+	if (slack - head - all)
+		os_unmap(p + head + all, slack - head - all);
+	return p + head + before;
 }
 
 void *os_map(size_t size)
@@ -110,7 +113,7 @@ void *os_map(size_t size)
 
 void *os_map_aligned(size_t size, size_t align)
 {
-	return map_aligned(size, align, PROT_READ | PROT_WRITE);
+	return map_aligned(size, align, PROT_READ | PROT_WRITE, 0);
 }
 
 bool os_map_at(void *addr, size_t size)
@@ -135,7 +138,12 @@ bool os_map_at(void *addr, size_t size)
 
 void *os_reserve_aligned(size_t size, size_t align)
 {
-	return map_aligned(size, align, PROT_NONE);
+	return map_aligned(size, align, PROT_NONE, 0);
+}
+
+void *os_reserve_guarded(size_t size, size_t align, size_t guard)
+{
+	return map_aligned(size, align, PROT_NONE, guard);
 }
 
 bool os_commit(void *addr, size_t size)

@@ -39,6 +39,9 @@ void *os_map_aligned(size_t size, size_t align);
 /* Address space only, aligned: neither readable nor charged until os_commit. */
 void *os_reserve_aligned(size_t size, size_t align);
 
+/* The same, with `guard` bytes more in front of it that the caller leaves as they are. */
+void *os_reserve_guarded(size_t size, size_t align, size_t guard);
+
 /* Zeroed memory at this address if nothing is there; false: something is, or there is no memory. */
 bool os_map_at(void *addr, size_t size);
 

@@ -148,6 +148,7 @@ static bool is_committed(const struct page *page, unsigned int order)
 	u32 n = order > HUGE_ORDER ? 1u << (order - HUGE_ORDER) : 1;
 
 	return page->kind != BLOCK_CLEAN ||
+	       page_index(page) + (1u << order) <= region_of(page)->open ||
 	       !(~region_of(page)->committed & ((~0u >> (32 - n)) << first));
 }
 

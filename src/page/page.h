@@ -112,7 +112,9 @@ struct region {
 	uintptr_t base;
 	struct zone *zone; /* of its frames, from the first on */
 	u32 frames; /* < FRAMES_PER_REGION where address space was short */
-	u32 committed; /* 2 MiB blocks that are readable and writable */
+	u32 guard; /* bytes in front of it that nobody can touch */
+	u32 committed; /* 2 MiB blocks that are readable and writable ... */
+	u32 open; /* ... and the first frames, before all of the first 2 MiB are */
 	u32 nid;
 	struct os_file file; /* highmem: where its frames are */
 	u32 huge; /* 2 MiB blocks advised as huge pages and possibly populated */
@@ -126,6 +128,12 @@ struct region {
 	/* page->map of a slab without tails, continued */
 	unsigned long map_ext[FRAMES_PER_REGION][MAP_WORDS - 1];
 };
+
+/*
+ * The kernel puts mappings side by side: who underruns the first object of a region would write into a library's data.
+ * As much as the kernel itself leaves below a stack (stack_guard_gap).
+ */
+enum { REGION_GUARD = 1 << 20 };
 
 enum { REGION_META_SIZE = 1 << 20 };
 _Static_assert(sizeof(struct region) <= REGION_META_SIZE, "region_of() rounds down to 1 MiB");

@@ -246,6 +246,7 @@ size_t zone_decommit(struct zone *z)
 				os_bind(page_address(page), FRAME_SIZE << order, z->nid);
 			bytes += (size_t)__builtin_popcount(r->committed & mask) * HUGE_SIZE;
 			r->committed &= ~mask;
+			r->open = mask & 1 ? 0 : r->open;
 			r->advised &= ~mask;
 		}
 	}

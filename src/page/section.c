@@ -59,7 +59,7 @@ bool region_put(struct region *r)
 
 	lock(&section_lock, RANK_SECTION);
 	WRITE_ONCE(*slot, NULL);
-	if (!os_unmap((void *)r->base, REGION_SIZE)) {
+	if (!os_unmap((void *)(r->base - r->guard), r->guard + REGION_SIZE)) {
 		__atomic_store_n(slot, r, __ATOMIC_RELEASE);
 		r = NULL;
 	}

@@ -58,6 +58,8 @@ struct zone *low_zone(enum zone_type type)
 
 static const size_t MIN_PIECE = 256 * KIB, LOW_PIECE = 64 * KIB;
 
+enum { FIRST_FRAMES = 256 };
+
 static void index_region(struct zone *z, struct region *r)
 {
 	u32 i = 1;
@@ -89,16 +91,17 @@ static void add_frames(struct zone *z, struct region *r, u32 first, u32 n, bool 
 
 static bool add_region(struct zone *z)
 {
-	void *p = os_reserve_aligned(REGION_SIZE, REGION_SIZE);
+	char *p = os_reserve_guarded(REGION_SIZE, REGION_SIZE, REGION_GUARD);
 	struct region *r;
 
 	if (!p)
 		return false;
 	r = region_get((uintptr_t)p, z->nid);
 	if (!r || r->frames) {
-		os_unmap(p, REGION_SIZE);
+		os_unmap(p - REGION_GUARD, REGION_GUARD + REGION_SIZE);
 		return false;
 	}
+	r->guard = REGION_GUARD;
 	bind_to_node(z, p, REGION_SIZE);
 	add_frames(z, r, 0, FRAMES_PER_REGION, false);
 	return true;
@@ -192,6 +195,19 @@ static bool commit_blocks(struct region *r, u32 first, u32 last)
 }
 
 /*
+ * A heap's first megabyte is all that a small program can touch: what runs away from it faults, and the rest is not
+ * charged. False: it is not to be, or not enough.
+ */
+static bool commit_some(struct zone *z, struct region *r, u32 end)
+{
+	if (end > FIRST_FRAMES || z->nr_regions > 1 || huge_wanted(z))
+		return false;
+	if (!r->open && os_commit((void *)r->base, FIRST_FRAMES * FRAME_SIZE))
+		r->open = FIRST_FRAMES;
+	return end <= r->open;
+}
+
+/*
  * Makes frames [index, index + n) of r writable, and in a growing heap an eighth of it in advance: what is not
  * committed is free, so this is in nobody's way.
  */
@@ -202,6 +218,8 @@ static bool commit(struct zone *z, struct region *r, u32 index, u32 n)
 	u32 end = (u32)min(last + ahead, (unsigned long)HUGE_PER_REGION - 1);
 
 	if (likely(!(~r->committed & ((~0u >> (31 - (last - first))) << first))))
+		return true;
+	if (commit_some(z, r, index + n))
 		return true;
 	return commit_blocks(r, first, end) || commit_blocks(r, first, last);
 }
@@ -480,7 +498,8 @@ size_t zone_uncommitted(struct zone *z)
 		return ~0ul;
 	hlist_for_each_entry(r, &z->regions, link)
 		if (r->frames == FRAMES_PER_REGION)
-			bytes += (size_t)__builtin_popcount(~r->committed) * HUGE_SIZE;
+			bytes += (size_t)__builtin_popcount(~r->committed) * HUGE_SIZE -
+				 (r->committed & 1 ? 0 : r->open * FRAME_SIZE);
 	unlock_peek(&z->lock);
 	return bytes;
 }

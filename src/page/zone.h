@@ -24,7 +24,7 @@
  *	a run that begins in block h of 2 MiB is no longer than region->contig[][h] <= runs[region->index].longest[]
  *
  * A region's frames are committed (made writable) by blocks of 2 MiB as they are needed, so that a process
- * without overcommit is charged for what it uses, nearly.
+ * without overcommit is charged for what it uses, nearly; of the first block half, as long as that is enough.
  *
  * Each node with memory has a normal zone. Its regions, their metadata and the zone itself are bound to the node once there
  * are several (os_bind), before anything of them is touched. The zones below a limit are node 0's alone: addresses that low are

@@ -11,7 +11,7 @@
  * its first tail:
  *
  *	given		=> no object that touches the frame is in use
- *	given		<=> the frame's class is the gate's
+ *	given		=> the frame's class is the gate's
  *	node->nr_given	= sum of given bits over the node's slabs
  *
  * The second is for double frees: the key of an object is gone with its memory, but the gate leads a second free
@@ -66,13 +66,14 @@ u32 slab_idle_frames(const struct kmem_cache *s, struct page *slab)
 
 void slab_set_given(const struct kmem_cache *s, struct page *slab, u32 given)
 {
-	u16 *classes = class_of((uintptr_t)page_address(slab)), own = class_of_slab(slab);
+	u16 *classes = class_of((uintptr_t)page_address(slab));
 	struct kmem_cache_node *n = slab_node(slab);
 	u32 before = slab_given(slab);
 
 	for (u32 f = 0; f < s->frames; f++)
 		if ((given ^ before) >> f & 1)
-			WRITE_ONCE(classes[f], given >> f & 1 ? GATE * CLASS_UNIT : own);
+			WRITE_ONCE(classes[f],
+				   given >> f & 1 ? GATE * CLASS_UNIT : class_of_frame(s, slab, f));
 	WRITE_ONCE(n->nr_given, n->nr_given - (unsigned long)__builtin_popcount(before) +
 					(unsigned long)__builtin_popcount(given));
 	WRITE_ONCE(slab[1].given, (u16)given);

@@ -33,7 +33,8 @@
  * objects of another node are gathered by themselves. A thread has a panel of slots for each node; nodes beyond NR_PANELS
  * share. Typed caches have one slot. Objects that may not go there unseen (they have a
  * constructor, or debugging, or may be read after their end) are behind the gate: their frames' class is
- * GATE, whose slot misses, and the slow path finds the cache in struct page.
+ * GATE, whose slot misses, and the slow path finds the cache in struct page. So are frames in the middle of a large
+ * object.
  */
 #pragma once
 
@@ -208,6 +209,26 @@ static inline u16 class_on_node(u32 id, u32 nid)
 static inline u16 class_of_slab(const struct page *slab)
 {
 	return class_on_node(slab->cache, region_of(slab)->nid);
+}
+
+/* In this frame of a slab? */
+static inline bool object_begins(const struct kmem_cache *s, u32 colour, u32 frame)
+{
+	u32 start = colour * s->colour_unit, from = frame << FRAME_SHIFT;
+	u32 next = from > start ? DIV_ROUND_UP(from - start, s->size) : 0;
+
+	return next < s->objects && start + next * s->size < from + FRAME_SIZE;
+}
+
+/*
+ * The same for a frame inside a slab: where no object begins, since all are larger, it is the gate, and free sees at once
+ * that a pointer there is none.
+ */
+static inline u16 class_of_frame(const struct kmem_cache *s, const struct page *slab, u32 frame)
+{
+	if (s->size > FRAME_SIZE && !object_begins(s, slab->colour, frame))
+		return GATE * CLASS_UNIT;
+	return class_of_slab(slab);
 }
 
 /* The cache's objects are behind the gate. */

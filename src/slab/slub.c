@@ -155,6 +155,8 @@ static void make_slab(const struct kmem_cache *s, u32 id, struct page *slab, u32
 	}
 	WRITE_ONCE(slab->type, PAGE_SLAB);
 	set_classes(slab, s->frames, class_of_slab(slab));
+	for (u32 i = 1; i < s->frames && s->size > FRAME_SIZE; i++)
+		set_classes(slab + i, 1, class_of_frame(s, slab, i));
 }
 
 /* The slab is on no list and none of its objects is out. Node lock held. */

@@ -48,7 +48,7 @@ static void check_slab(struct page *slab)
 	      page_address(slab), s->name, nr_free);
 	for (u32 i = 0; i < s->frames; i++) {
 		u16 class = i < SLAB_GIVEN_MAX && given >> i & 1 ? GATE * CLASS_UNIT
-								 : class_of_slab(slab);
+								 : class_of_frame(s, slab, i);
 
 		CHECK(classes[i] == class, "frame %u of slab %p", i, page_address(slab));
 		if (i)

@@ -285,6 +285,7 @@ struct descriptor_address {
 	F(kfence_pool, skipped_full)    \
 	F(kfence_pool, skipped_covered) \
 	F(kfence_settings, num_objects) \
+	F(kfence_settings, num_large)   \
 	S(kfence_metadata)              \
 	F(kfence_metadata, state)       \
 	F(kfence_metadata, address)     \

@@ -276,6 +276,35 @@ static void free_interior_large_64(void)
 	free_interior_large(64);
 }
 
+static void free_interior_of_250_kib(void)
+{
+	free(accuse((char *)malloc(250 * KIB) + 100 * KIB));
+}
+
+/* Of a heap that is smaller than a megabyte. */
+static char *heap_start(void)
+{
+	uintptr_t p = (uintptr_t)malloc(64);
+
+	check(p % (64 * MIB) < MIB);
+	return (char *)(p - p % (64 * MIB));
+}
+
+static void write_below_the_heap(void)
+{
+	*(volatile char *)accuse(heap_start() - 1) = 1;
+}
+
+static void write_far_below_the_heap(void)
+{
+	*(volatile char *)accuse(heap_start() - MIB) = 1;
+}
+
+static void write_beyond_the_heap(void)
+{
+	*(volatile char *)accuse(heap_start() + MIB) = 1;
+}
+
 static void free_interior_huge(void)
 {
 	char *p = malloc(HUGE_BLOCK);
@@ -366,12 +395,16 @@ static const struct {
 	CRIME(free_interior_16_in_thread),
 	CRIME(free_interior_large_4096),
 	CRIME(free_interior_large_64),
+	CRIME(free_interior_of_250_kib),
 	CRIME(free_interior_huge),
 	CRIME(realloc_foreign),
 	CRIME(realloc_freed),
 	CRIME(realloc_freed_large),
 	CRIME(realloc_interior_large),
 	CRIME(usable_size_of_foreign),
+	CRIME(write_below_the_heap),
+	CRIME(write_far_below_the_heap),
+	CRIME(write_beyond_the_heap),
 };
 
 /* The heap after a crime that was ignored: it works, and gives no object out twice. */

@@ -57,6 +57,12 @@ CRIMES = [
     ("free_interior_16_in_thread", "free", INTERIOR, AT_ONCE),
     ("free_interior_large_4096", "free", INSIDE_LARGE, AT_ONCE),
     ("free_interior_large_64", "free", INSIDE_LARGE, AT_ONCE),
+    (
+        "free_interior_of_250_kib",
+        "free",
+        "invalid pointer: 102400 bytes inside an object of kmalloc-262144",
+        AT_ONCE,
+    ),
     ("free_interior_huge", "free", INSIDE_HUGE, AT_ONCE),
     ("realloc_foreign", "realloc", FOREIGN, AT_ONCE),
     ("realloc_freed", "realloc", DOUBLE_64, AT_ONCE),
@@ -64,6 +70,10 @@ CRIMES = [
     ("realloc_interior_large", "realloc", INSIDE_LARGE, AT_ONCE),
     ("usable_size_of_foreign", "malloc_usable_size", FOREIGN, AT_ONCE),
 ]
+
+
+# Memory that nobody has: the processor tells.
+FAULTS = ("write_below_the_heap", "write_far_below_the_heap", "write_beyond_the_heap")
 
 
 def the_line(result, function, words):
@@ -98,6 +108,13 @@ def main():
             f"{name}: with abort:0 the line, and the program goes on",
             f"wanted: {words}",
             outcome(lives),
+        )
+    for name in FAULTS:
+        dies = run([program, name], preload=[library()])
+        tap.ok(
+            dies.returncode == -signal.SIGSEGV and "survived" not in dies.stdout,
+            f"{name}: SIGSEGV",
+            outcome(dies),
         )
     tap.done()
 

@@ -63,8 +63,8 @@ const char *stderr_of(void (*fn)(void));
  * as many successes as the field says (negative: always succeeds). Zero time: the real clock.
  */
 struct weather {
-	int os_map, os_map_aligned, os_reserve_aligned, os_commit, os_unmap, os_purge, os_hugepage,
-		os_remap, os_protect;
+	int os_map, os_map_aligned, os_reserve_aligned, os_reserve_guarded, os_commit, os_unmap,
+		os_purge, os_hugepage, os_remap, os_protect;
 	u64 now_ms;
 	u64 touch_ns; /* what os_touch says */
 };

@@ -8,11 +8,11 @@
 #include "os/thread.h"
 #include "unit.h"
 
-struct weather weather = { -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
+struct weather weather = { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
 
 void clear_weather(void)
 {
-	weather = (struct weather){ -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
+	weather = (struct weather){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
 }
 
 static bool fails(int *successes, int err)
@@ -39,6 +39,8 @@ static bool fails(int *successes, int err)
 WRAP(void *, NULL, ENOMEM, os_map, (size_t size), (size))
 WRAP(void *, NULL, ENOMEM, os_map_aligned, (size_t size, size_t align), (size, align))
 WRAP(void *, NULL, ENOMEM, os_reserve_aligned, (size_t size, size_t align), (size, align))
+WRAP(void *, NULL, ENOMEM, os_reserve_guarded, (size_t size, size_t align, size_t guard),
+     (size, align, guard))
 WRAP(bool, false, ENOMEM, os_commit, (void *addr, size_t size), (addr, size))
 WRAP(bool, false, errno, os_protect, (void *addr, size_t size, bool yes), (addr, size, yes))
 WRAP(void *, NULL, ENOMEM, os_remap, (void *addr, size_t old, size_t size), (addr, old, size))

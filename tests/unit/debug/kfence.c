@@ -117,6 +117,54 @@ TEST(what_does_not_fit_is_left_to_the_slabs_and_takes_no_sample)
 	assert_child_succeeds(unfit);
 }
 
+static void large(void)
+{
+	size_t page = os_page_size();
+	bool left = false, right = false;
+
+	start("num_objects:1,num_large:3,burst:1000000,skip_covered_thresh:100");
+	weather.now_ms += 100;
+	for (size_t size = page + 1; size <= KFENCE_LARGE_MAX; size += size / 9) {
+		char *p = kfence_alloc(cache_of(0), size, GFP_KERNEL, HERE);
+
+		check(p && is_kfence_address(p) && (uintptr_t)p % 16 == 0);
+		check(kfence_ksize(p) == size);
+		if ((uintptr_t)p % page == 0)
+			left = true;
+		else
+			right = true;
+		check((uintptr_t)p % page == 0 || ALIGN((uintptr_t)p + size, 16) % page == 0);
+		check(all_bytes_are(p, size, 0));
+		memset(p, 0x5a, size);
+		give(p);
+		check(!kfence_ksize(p));
+	}
+	check(left && right && kfence.queued == 4 && !kfence.bugs);
+	check(!kfence_alloc(cache_of(0), KFENCE_LARGE_MAX + 1, GFP_KERNEL, NULL));
+}
+
+static void large_alone(void)
+{
+	void *p[2], *q;
+
+	start("num_objects:1,num_large:2,skip_covered_thresh:100");
+	p[0] = sample(64);
+	check(p[0] && !sample(64));
+	check((p[0] = sample(20000)) && (p[1] = sample(os_page_size() + 1)));
+	check(!sample(20000));
+	check(p[1] > p[0] && !is_kfence_address((char *)p[1] + KFENCE_LARGE_MAX + os_page_size()));
+	give(p[1]);
+	give(p[0]);
+	q = sample(30000);
+	check((uintptr_t)q - ALIGN_DOWN((uintptr_t)p[1], os_page_size()) < 30000);
+}
+
+TEST(larger_ones_have_rooms_of_their_own)
+{
+	assert_child_succeeds(large);
+	assert_child_succeeds(large_alone);
+}
+
 static void full_and_reused(void)
 {
 	void *p[4], *q;
@@ -272,9 +320,25 @@ TEST(where_the_system_gives_nothing_there_are_no_samples)
 	assert_child_succeeds(no_mappings);
 }
 
-#define KEYS                                                                                              \
-	" (keys: sample_interval:0-3600000 num_objects:1-16384 burst:0-1000000 skip_covered_thresh:0-100" \
+#define KEYS                                                                                                               \
+	" (keys: sample_interval:0-3600000 num_objects:1-16384 num_large:0-8192 burst:0-1000000 skip_covered_thresh:0-100" \
 	" handler:0-1)\n"
+
+static void all_of_it(void)
+{
+	start("all,num_large:7");
+	check(kfence.set.num_objects == 8192 && kfence.set.num_large == 7);
+	check(kfence.set.burst == 1000000 && kfence.set.handler == 1);
+	for (int i = 0; i < 7; i++)
+		check(kfence_alloc(cache(8192), 8192, GFP_KERNEL, NULL));
+	check(!kfence_alloc(cache(8192), 8192, GFP_KERNEL, NULL));
+	check(kfence_alloc(cache(8), 8, GFP_KERNEL, NULL));
+}
+
+TEST(all_is_every_allocation_that_finds_room)
+{
+	assert_child_succeeds(all_of_it);
+}
 
 static void bad_settings(void)
 {
@@ -304,12 +368,14 @@ int main(void)
 		cmocka_unit_test(
 			objects_lie_on_either_side_of_their_page_aligned_and_zeroed_if_asked),
 		cmocka_unit_test(what_does_not_fit_is_left_to_the_slabs_and_takes_no_sample),
+		cmocka_unit_test(larger_ones_have_rooms_of_their_own),
 		cmocka_unit_test(the_object_that_was_freed_first_is_used_first),
 		cmocka_unit_test(a_fence_that_fills_up_is_kept_for_new_stacks),
 		cmocka_unit_test(without_the_handler_the_program_dies_of_the_fault),
 		cmocka_unit_test(a_child_has_the_fence_of_its_parent_for_itself),
 		cmocka_unit_test(threads_share_the_fence),
 		cmocka_unit_test(where_the_system_gives_nothing_there_are_no_samples),
+		cmocka_unit_test(all_is_every_allocation_that_finds_room),
 		cmocka_unit_test(bad_settings_are_named_and_the_rest_holds),
 	};
 

@@ -13,7 +13,7 @@
 #include "os/mem.h"
 
 /*
- * A report as a regular expression: "%a" any address, "%f" a line of a stack, "%t" thread, processor, time and age, "%s" the
+ * A report as a regular expression: "%a" any address, "%n" a number, "%f" a line of a stack, "%t" thread, processor, time and age, "%s" the
  * rest of a stack.
  */
 static void assert_reports(void (*fn)(void), int end, const char *format)
@@ -23,6 +23,7 @@ static void assert_reports(void (*fn)(void), int end, const char *format)
 		const char *regex;
 	} table[] = {
 		{ 'a', "0x[0-9a-f]+" },
+		{ 'n', "[0-9]+" },
 		{ 's', "( [^\n]+\n)+" },
 		{ 't', "by thread [0-9]+ on cpu [0-9]+ at [0-9]+\\.[0-9]{6}s \\([0-9]+\\.[0-9]{6}s "
 		       "ago\\):\n" },
@@ -230,6 +231,120 @@ TEST(bytes_changed_around_an_object_are_reported_when_it_is_freed)
 		       "Corrupted memory at %a [ 0x0 ] (in kfence-#0):\n%s" BORN DEAD);
 }
 
+static void corrupts_and_exits(void)
+{
+	char *p;
+
+	start("num_objects:2");
+	give(sample(40));
+	p = sample_at(true, 29);
+	kfence_exit();
+	check(!kfence.bugs && kfence_ksize(p) == 29);
+	p[30] = 'A';
+	kfence_exit();
+	AND_BACK;
+}
+
+TEST(or_at_exit_if_it_is_not)
+{
+	assert_reports(corrupts_and_exits, SIGABRT,
+		       "BUG: KFENCE: memory corruption in corrupts_and_exits+%a/%a\n\n"
+		       "Corrupted memory at %a [ 0x41 . ] (in kfence-#%n):\n%s"
+		       "\nkfence-#%n: %a-%a, size=29, cache=kmalloc-32\n"
+		       "\nallocated %t%s");
+}
+
+static char *large_one(const char *settings, bool right)
+{
+	start(settings);
+	return sample_at(right, 10000);
+}
+
+#define LARGE "num_objects:1,num_large:2,handler:1,sample_interval:50"
+
+static void large_right(void)
+{
+	write_byte(large_one(LARGE, true) + 10000);
+	AND_BACK;
+}
+
+static void large_far_right(void)
+{
+	write_byte(large_one(LARGE, false) + 100000);
+	AND_BACK;
+}
+
+static void large_left(void)
+{
+	read_byte(large_one(LARGE, false) - 1);
+	AND_BACK;
+}
+
+static void large_freed(void)
+{
+	char *p = large_one(LARGE, true);
+
+	give(p);
+	read_byte(p + 5000);
+	AND_BACK;
+}
+
+static void large_corrupted(void)
+{
+	char *p = large_one(LARGE, false);
+
+	p[10001] = 'A';
+	give(p);
+	AND_BACK;
+}
+
+#define LARGE_BORN                                               \
+	"\nkfence-#%n: %a-%a, size=10000, cache=kmalloc-10240\n" \
+	"\nallocated %t%s"
+
+TEST(the_same_is_said_of_larger_objects)
+{
+	assert_reports(large_right, SIGABRT,
+		       "BUG: KFENCE: out-of-bounds write in write_byte+%a/%a\n\n"
+		       "Out-of-bounds write at %a (1B right of kfence-#%n):\n%s" LARGE_BORN);
+	assert_reports(large_far_right, SIGABRT,
+		       "BUG: KFENCE: out-of-bounds write in write_byte+%a/%a\n\n"
+		       "Out-of-bounds write at %a (90001B right of kfence-#%n):\n%s" LARGE_BORN);
+	assert_reports(large_left, SIGABRT,
+		       "BUG: KFENCE: out-of-bounds read in read_byte+%a/%a\n\n"
+		       "Out-of-bounds read at %a (1B left of kfence-#%n):\n%s" LARGE_BORN);
+	assert_reports(large_freed, SIGABRT,
+		       "BUG: KFENCE: use-after-free read in read_byte+%a/%a\n\n"
+		       "Use-after-free read at %a (in kfence-#%n):\n%s" LARGE_BORN DEAD);
+	assert_reports(
+		large_corrupted, SIGABRT,
+		"BUG: KFENCE: memory corruption in large_corrupted+%a/%a\n\n"
+		"Corrupted memory at %a [ 0x41 . . . . . . . . . . . . . . . ] (in kfence-#%n):\n"
+		"%s" LARGE_BORN DEAD);
+}
+
+static void large_opened_and_closed(void)
+{
+	char *p;
+
+	options.abort = false;
+	p = large_one("num_objects:1,num_large:1,handler:1,sample_interval:50", false);
+	write_byte(p + 100000);
+	give(p);
+	p = sample(10000);
+	check(p);
+	kfence.set.handler = 0;
+	signal(SIGSEGV, SIG_DFL);
+	read_byte((char *)ALIGN_DOWN((uintptr_t)p, os_page_size()) + 100000);
+}
+
+TEST(a_page_that_an_error_opened_behind_one_is_closed_again)
+{
+	assert_reports(large_opened_and_closed, SIGSEGV,
+		       "BUG: KFENCE: out-of-bounds write in write_byte+%a/%a\n\n"
+		       "Out-of-bounds write at %a (90001B right of kfence-#1):\n%s" LARGE_BORN);
+}
+
 static void frees_and_goes_on(void)
 {
 	char *p, *q;
@@ -360,6 +475,9 @@ int main(void)
 		cmocka_unit_test(a_use_after_free_is_reported_with_both_stacks),
 		cmocka_unit_test(an_invalid_free_is_reported),
 		cmocka_unit_test(bytes_changed_around_an_object_are_reported_when_it_is_freed),
+		cmocka_unit_test(or_at_exit_if_it_is_not),
+		cmocka_unit_test(the_same_is_said_of_larger_objects),
+		cmocka_unit_test(a_page_that_an_error_opened_behind_one_is_closed_again),
 		cmocka_unit_test(a_page_that_an_error_opened_is_closed_again),
 		cmocka_unit_test(faults_elsewhere_go_to_the_handler_that_was_there),
 		cmocka_unit_test(where_there_was_none_the_default_is_done),

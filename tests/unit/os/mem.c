@@ -74,6 +74,25 @@ TEST(aligned_mappings_are_aligned_and_keep_no_slack)
 	assert_int_equal(mapped(), before);
 }
 
+TEST(a_guard_lies_in_front_and_is_mapped_with_it)
+{
+	size_t before = mapped(), guard = 3 * page;
+
+	for (size_t align = page; align <= page << 12; align <<= 3) {
+		char *p = os_reserve_guarded(2 * page, align, guard);
+
+		assert_non_null(p);
+		assert_int_equal((uintptr_t)p % align, 0);
+		assert_int_equal(mapped(), before + guard + 2 * page);
+		assert_true(os_commit(p, 2 * page));
+		memset(p, 1, 2 * page);
+		assert_false(os_map_at(p - guard, guard));
+		assert_true(os_unmap(p - guard, guard + 2 * page));
+		assert_int_equal(mapped(), before);
+	}
+	assert_null(os_reserve_guarded(SIZE_MAX - 2 * page + 1, 1ul << 20, page));
+}
+
 TEST(reserved_space_is_out_of_reach_until_it_is_committed)
 {
 	char *p = os_reserve_aligned(4 * page, page);
@@ -259,6 +278,7 @@ int main(void)
 		cmocka_unit_test(the_page_size_is_the_systems),
 		cmocka_unit_test(a_mapping_is_zero_writable_and_counted_until_it_is_unmapped),
 		cmocka_unit_test(aligned_mappings_are_aligned_and_keep_no_slack),
+		cmocka_unit_test(a_guard_lies_in_front_and_is_mapped_with_it),
 		cmocka_unit_test(reserved_space_is_out_of_reach_until_it_is_committed),
 		cmocka_unit_test(decommitted_space_is_out_of_reach_and_zero_when_it_comes_back),
 		cmocka_unit_test(purged_memory_reads_as_zero_and_is_resident_no_more),

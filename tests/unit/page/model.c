@@ -183,7 +183,7 @@ void verify_memory(const struct zone *z)
 			if (r->page[i].type != PAGE_BUDDY)
 				continue;
 			for (; i < end; i++)
-				if (r->committed >> (i >> HUGE_ORDER) & 1)
+				if (r->committed >> (i >> HUGE_ORDER) & 1 || i < r->open)
 					check(test_bit(r->dirty, i) || frame_is_zero(r, i));
 			i = end - 1;
 		}

@@ -174,7 +174,7 @@ TEST(an_exhausted_zone_is_asked_for_a_region_and_says_no_by_null)
 	assert_non_null(alloc(0));
 	assert_int_equal(z->nr_regions, 2);
 	pcp_drain(&pcp);
-	weather.os_reserve_aligned = weather.os_map = 0;
+	weather.os_reserve_guarded = weather.os_map = 0;
 	while (alloc(3) || alloc(0))
 		;
 	assert_null(alloc(0));

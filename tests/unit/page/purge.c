@@ -355,10 +355,26 @@ TEST(huge_pages_keep_the_equations_and_the_contents)
 	verify_memory(&z);
 }
 
+TEST(a_small_heap_has_a_megabyte_and_nothing_beside_it)
+{
+	const struct region *r = region_of(alloc(1));
+
+	assert_int_equal(r->committed, 0);
+	assert_int_equal(zone_uncommitted(&z), REGION_SIZE - MIB);
+	assert_false(os_map_at((void *)(r->base - r->guard), r->guard));
+	assert_non_null(alloc(MIB / FRAME_SIZE - 1));
+	assert_int_equal(r->committed, 0);
+	assert_non_null(alloc(1));
+	assert_int_equal(r->committed, 1);
+	assert_int_equal(zone_uncommitted(&z), REGION_SIZE - HUGE_SIZE);
+	verify_zone(&z);
+}
+
 int main(void)
 {
 #define PURGE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		PURGE_TEST(a_small_heap_has_a_megabyte_and_nothing_beside_it),
 		PURGE_TEST(what_is_purged_reads_as_zero_and_is_clean),
 		PURGE_TEST(the_target_is_met_and_not_passed_by_more_than_a_block),
 		PURGE_TEST(large_blocks_go_first),

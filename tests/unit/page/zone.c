@@ -317,7 +317,7 @@ static u32 committed_blocks(void)
 	u32 sum = 0;
 
 	hlist_for_each_entry(r, &z.regions, link)
-		sum += (u32)__builtin_popcount(r->committed);
+		sum += (u32)__builtin_popcount(r->committed | !!r->open);
 	return sum;
 }
 
@@ -346,7 +346,7 @@ TEST(without_memory_to_commit_nothing_changes_and_it_comes_back)
 	while (alloc(16))
 		;
 	used = z.nr_present - z.nr_free;
-	assert_true(used >= FRAMES_PER_HUGE);
+	assert_true(used >= FRAMES_PER_HUGE / 2);
 	for (int i = 0; i < 10; i++)
 		assert_null(alloc(16));
 	assert_int_equal(z.nr_present - z.nr_free, used);
@@ -421,7 +421,7 @@ TEST(without_address_space_or_metadata_there_is_no_region_and_nothing_leaks)
 	zone_free(&z, alloc(1), 1, true); /* the section stays for good */
 	zone_destroy(&z);
 	mapped = os_stats.mapped;
-	weather.os_reserve_aligned = weather.os_map = 0;
+	weather.os_reserve_guarded = weather.os_map = 0;
 	assert_null(alloc(1));
 	clear_weather();
 	weather.os_map_aligned = 0;
@@ -441,7 +441,7 @@ static void live_on_pieces(void)
 	struct page *page;
 	u32 n = 0;
 
-	weather.os_reserve_aligned = 0;
+	weather.os_reserve_guarded = 0;
 	for (u32 want = 1; want <= FRAMES_PER_REGION / 4; want *= 2) {
 		page = alloc(want);
 		check(page);

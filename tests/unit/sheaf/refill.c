@@ -479,7 +479,7 @@ TEST(without_any_memory_the_answer_is_null)
 	u32 id = kmalloc_index(64);
 	void *p;
 
-	weather.os_reserve_aligned = weather.os_map = 0;
+	weather.os_reserve_guarded = weather.os_map = 0;
 	assert_null(heap_alloc(this_cpu, id));
 	assert_null(sheaf_alloc_one(id));
 	heap_verify(this_cpu);

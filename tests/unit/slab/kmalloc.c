@@ -118,6 +118,22 @@ TEST(colours_stay_in_the_slab_and_keep_the_alignment)
 	}
 }
 
+TEST(a_frame_knows_whether_an_object_begins_in_it)
+{
+	for (u32 k = 1; k < NR_KMALLOC; k++) {
+		const struct kmem_cache *s = class(k);
+
+		for (u32 colour = 0; colour < s->colours; colour++) {
+			bool begins[KMALLOC_MAX / FRAME_SIZE] = { false };
+
+			for (u32 i = 0; i < s->objects; i++)
+				begins[(colour * s->colour_unit + i * s->size) / FRAME_SIZE] = true;
+			for (u32 f = 0; f < s->frames; f++)
+				assert_int_equal(object_begins(s, colour, f), begins[f]);
+		}
+	}
+}
+
 static u32 index_of(const struct kmem_cache *s, u32 offset)
 {
 	return (u32)((u64)offset * s->inverse >> 32);
@@ -165,6 +181,7 @@ int main(void)
 		cmocka_unit_test(slabs_of_small_objects_fit_the_page_sets),
 		cmocka_unit_test(no_smaller_slab_wastes_as_little),
 		cmocka_unit_test(colours_stay_in_the_slab_and_keep_the_alignment),
+		cmocka_unit_test(a_frame_knows_whether_an_object_begins_in_it),
 		cmocka_unit_test(the_inverse_finds_every_object_from_every_aligned_byte),
 		cmocka_unit_test(an_aligned_class_is_the_first_that_is_large_enough_and_aligned),
 	};

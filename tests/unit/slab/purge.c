@@ -133,12 +133,15 @@ static u32 count_frames(const struct kmem_cache *s, u32 count, bool (*fn)(const 
 static bool is_not_resident(const char *frame)
 {
 	bool gone = os_resident_in((void *)frame, FRAME_SIZE) == 0;
+	struct page *slab = virt_to_slab((uintptr_t)frame);
+	u32 f = (u32)((frame - (char *)page_address(slab)) / FRAME_SIZE);
 
 	if (is_given(frame)) {
 		check(gone);
 		check(*class_of((uintptr_t)frame) == GATE * CLASS_UNIT);
 	} else {
-		check(*class_of((uintptr_t)frame) != GATE * CLASS_UNIT);
+		check(*class_of((uintptr_t)frame) ==
+		      class_of_frame(cache_of(slab->cache), slab, f));
 	}
 	return gone;
 }

@@ -168,7 +168,7 @@ TEST(frames_of_a_slab_have_its_class_and_free_frames_have_none)
 		start = page_address(slab_of(p));
 		for (u32 f = 0; f < frames; f++) {
 			assert_int_equal(*class_of((uintptr_t)start + f * FRAME_SIZE),
-					 id * CLASS_UNIT);
+					 class_of_frame(cache_of(id), slab_of(p), f));
 			assert_ptr_equal(virt_to_slab((uintptr_t)start + f * FRAME_SIZE),
 					 slab_of(p));
 		}
@@ -499,7 +499,7 @@ TEST(without_memory_the_batch_is_empty_and_later_it_is_not)
 	u32 id = id_of(64);
 	void *batch[1];
 
-	weather.os_reserve_aligned = weather.os_map = 0;
+	weather.os_reserve_guarded = weather.os_map = 0;
 	assert_int_equal(slab_alloc_batch(id, src, batch + 1, 1), 0);
 	assert_node_holds(id, 0);
 	clear_weather();
