@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls.h"
 #include "choices.h"
 #include "slabmalloc/slab.h"
 #include "slabmalloc/slabmalloc.h"
@@ -52,9 +53,9 @@ static bool trimmed; /* in this input, or it is not this input's turn */
 void shadow_fail(const struct actor *a, const struct object *o, const char *what)
 {
 	fprintf(stderr,
-		"calls: %s: %s: object %p of %zu bytes (align %zu, usable %zu), operation %llu\n",
+		"calls: %s: %s: object %p of %zu bytes (align %zu, usable %zu), input %llu, operation %llu\n",
 		a->call ? a->call : "start", what, (void *)o->p, o->size, o->align, o->usable,
-		(unsigned long long)a->operation);
+		(unsigned long long)inputs, (unsigned long long)a->operation);
 	abort();
 }
 
@@ -70,9 +71,11 @@ static gfp_t choose_gfp(struct actor *a)
 	return masks[rng_below(&a->rng, ARRAY_SIZE(masks))];
 }
 
+/* Up to 2 MiB, but mostly below 2 KiB: of large ones each page is a page fault, hundreds of other calls' time. */
 static size_t choose_size(struct actor *a)
 {
-	unsigned int bits = (unsigned int)rng_below(&a->rng, 21);
+	unsigned int roll = (unsigned int)rng_below(&a->rng, 256);
+	unsigned int bits = roll < 10 ? roll + 11 : roll % 11;
 	size_t size = ((size_t)1 << bits) + rng_below(&a->rng, (size_t)1 << bits);
 
 	return a->live_bytes + size > a->live_limit ? 1 + size % 256 : size;
@@ -125,7 +128,7 @@ static void make_cache(struct actor *a, struct cache *c)
 					      SLAB_TYPESAFE_BY_RCU };
 
 	c->align = (size_t)16 << rng_below(&a->rng, 6);
-	c->size = 16 + rng_below(&a->rng, rng_below(&a->rng, 4) ? 512 : 20000);
+	c->size = 16 + rng_below(&a->rng, rng_below(&a->rng, 16) ? 512 : 20000);
 	/* Of caches that become one the usable size is that of the larger, from then on. */
 	c->s = kmem_cache_create("fuzzed", c->size, c->align,
 				 SLAB_NO_MERGE | flags[rng_below(&a->rng, ARRAY_SIZE(flags))],
@@ -173,7 +176,7 @@ static void destroy(struct actor *a, struct slot *slot)
 		caches[slot->cache].objects--;
 	} else if (slot->family == OF_VMALLOC) {
 		kvfree(o->p);
-	} else if (rng_below(&a->rng, 8) == 0) {
+	} else if (rng_below(&a->rng, 16) == 0) {
 		kfree_sensitive(o->p);
 	} else {
 		kfree(o->p);
@@ -304,7 +307,7 @@ static void *elsewhere(void *arg)
 {
 	struct actor *a = arg;
 
-	for (uint64_t n = 1 + rng_below(&a->rng, 32); n && choices_left(); n--)
+	for (uint64_t n = 1 + rng_below(&a->rng, 128); n && choices_left(); n--)
 		operate(a);
 	return NULL;
 }
@@ -323,7 +326,7 @@ static void run_elsewhere(struct actor *a)
 
 static void rare(struct actor *a, unsigned int at)
 {
-	switch (rng_below(&a->rng, 16)) {
+	switch (rng_below(&a->rng, 64)) {
 	case 0:
 		/* It takes as long as thousands of other calls. */
 		if (!trimmed)
@@ -331,17 +334,17 @@ static void rare(struct actor *a, unsigned int at)
 		trimmed = true;
 		break;
 	case 1:
+		run_elsewhere(a);
+		break;
+	case 2 ... 7:
 		end_cache(&caches[at % CACHES]);
 		break;
-	case 2:
+	case 8 ... 11:
 		if (caches[at % CACHES].s)
 			kmem_cache_shrink(caches[at % CACHES].s);
 		break;
-	case 3:
+	case 12 ... 15:
 		impossible(a, &slots[at]);
-		break;
-	case 4:
-		run_elsewhere(a);
 		break;
 	default:
 		bulk(a, at);
@@ -388,7 +391,11 @@ static void say(void)
 		(unsigned long long)operations);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+uint64_t calls_operations(void)
+{
+	return operations;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!inputs++)

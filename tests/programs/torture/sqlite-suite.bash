@@ -7,8 +7,7 @@ compgen -G '/usr/include/tcl*/tcl.h' >/dev/null || skip "tcl-dev is not installe
 sources_of sqlite3
 not_as_root nobody
 
-# SQLite's own tests, which count its allocations and let each of them fail: the program that runs them
-# is made from its sources.
+# SQLite's own tests but the slowest; the program that runs them, which counts its allocations, is made from its sources.
 mkdir "$work/build"
 (
 	cd "$work/build"
@@ -19,7 +18,7 @@ mkdir "$work/build"
 ) >/dev/null 2>&1
 
 suite() {
-	"${as_user[@]}" "$work/build/testfixture" "$work/build/test/veryquick.test" >said 2>&1 || true
+	"${as_user[@]}" "$work/build/testfixture" "$work/build/test/extraquick.test" >said 2>&1 || true
 	grep -E '^(! |[0-9]+ errors out of)' said
 }
 processes=1
