@@ -19,7 +19,8 @@ mkdir "$work/build"
 
 suite() {
 	"${as_user[@]}" "$work/build/testfixture" "$work/build/test/extraquick.test" >said 2>&1 || true
-	grep -E '^(! |[0-9]+ errors out of)' said
+	# How many tests there are depends on how often it allocates, and that on what malloc_usable_size tells it.
+	sed -nE '/^! /p; s/^([0-9]+ errors) out of .*/\1/p' said
 }
 processes=1
 same_output suite
