@@ -155,8 +155,11 @@ static bool apply(struct unwind *u, const struct cfi_row *row)
 
 	if (row->rule[row->ra].kind == RULE_UNDEFINED || !cfa_of(u, row, &cfa))
 		return false;
-	/* Stacks grow downwards, but a signal may have come on another one. */
-	if (cfa <= u->reg[REG_SP] && !row->signal)
+	/*
+	 * Stacks grow downwards, but a signal may have come on another one. Where a call pushes nothing (not on x86-64), a
+	 * function that was interrupted may have no frame.
+	 */
+	if (cfa < u->reg[REG_SP] + !u->exact && !row->signal)
 		return false;
 	for (u32 i = 0; i < UNWIND_REGS; i++)
 		if (!saved_register(u, &row->rule[i], cfa, &out.reg[i]))
