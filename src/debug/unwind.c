@@ -203,6 +203,58 @@ bool unwind_row(const struct loaded *o, uintptr_t pc, struct cfi_row *row, bool 
 	return fde && cfi_row_at(fde, pc, row);
 }
 
+/*
+ * Out of a signal handler, by the registers that the kernel saved above its frame. The handler returns to two instructions
+ * that call rt_sigreturn; the kernel's table of them names all registers on x86-64, on arm64 only those of the next frame
+ * record, from which the interrupted function is missing; and an emulator's have no table.
+ */
+#if defined(__aarch64__) || defined(__riscv)
+/* siginfo_t, and ucontext_t as far as its registers. (<signal.h> has other meanings for REG_SP and its like.) */
+enum { SIGNAL_FRAME = 128 + 176 };
+#if defined(__aarch64__)
+enum { SIGRETURN = 0xd2801168, SYSTEM_CALL = 0xd4000001 }; /* mov x8, #139; svc #0 */
+enum { SAVED_REGS = SIGNAL_FRAME + 8, SAVED_PC = SAVED_REGS + 8 * REG_PC }; /* first the fault */
+#else
+enum { SIGRETURN = 0x08b00893, SYSTEM_CALL = 0x00000073 }; /* li a7, 139; ecall */
+enum { SAVED_REGS = SIGNAL_FRAME, SAVED_PC = SAVED_REGS }; /* pc has the place of x0 */
+#endif
+
+static bool calls_sigreturn(struct unwind *u, uintptr_t pc)
+{
+	uintptr_t low, high;
+
+	if (pc % sizeof(u32) || !unwind_peek(u, ALIGN_DOWN(pc, sizeof(low)), &low))
+		return false;
+	if (pc % sizeof(low) == 0)
+		return low == ((u64)SYSTEM_CALL << 32 | SIGRETURN);
+	return low >> 32 == SIGRETURN && unwind_peek(u, pc + sizeof(u32), &high) &&
+	       (u32)high == SYSTEM_CALL;
+}
+
+static bool step_out_of_handler(struct unwind *u)
+{
+	uintptr_t frame = u->reg[REG_SP];
+	struct unwind out = { .exact = true };
+
+	if (u->exact || !calls_sigreturn(u, u->reg[REG_PC]))
+		return false;
+	for (u32 i = 0; i < REG_PC; i++)
+		if (!unwind_peek(u, frame + SAVED_REGS + i * sizeof(frame), &out.reg[i]))
+			return false;
+	if (!unwind_peek(u, frame + SAVED_PC, &out.reg[REG_PC]))
+		return false;
+	out.page = u->page;
+	*u = out;
+	return true;
+}
+#else
+static bool step_out_of_handler(struct unwind *u)
+{
+	(void)u;
+	return false;
+}
+#endif
+
 bool unwind_step(struct unwind *u)
 {
 	uintptr_t pc = unwind_pc(u);
@@ -211,8 +263,8 @@ bool unwind_step(struct unwind *u)
 	bool found;
 
 	if (!loaded_at(pc, &o))
-		return step_by_frame_pointer(u);
+		return step_out_of_handler(u) || step_by_frame_pointer(u);
 	if (unwind_row(&o, pc, &row, &found))
-		return apply(u, &row);
+		return (row.signal && step_out_of_handler(u)) || apply(u, &row);
 	return !found && step_by_frame_pointer(u);
 }
