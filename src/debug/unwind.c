@@ -204,9 +204,9 @@ bool unwind_row(const struct loaded *o, uintptr_t pc, struct cfi_row *row, bool 
 }
 
 /*
- * Out of a signal handler, by the registers that the kernel saved above its frame. The handler returns to two instructions
- * that call rt_sigreturn; the kernel's table of them names all registers on x86-64, on arm64 only those of the next frame
- * record, from which the interrupted function is missing; and an emulator's have no table.
+ * Out of a signal handler, by the registers that the kernel saved above its frame. The handler returns to two
+ * instructions that call rt_sigreturn. The kernel's table of them names all registers on x86-64; on arm64 only those
+ * of the next frame record, which lacks the interrupted function; and an emulator's have no table.
  */
 #if defined(__aarch64__) || defined(__riscv)
 /* siginfo_t, and ucontext_t as far as its registers. (<signal.h> has other meanings for REG_SP and its like.) */
