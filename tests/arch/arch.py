@@ -55,6 +55,7 @@ QEMU_PROGRAMS = {
     "api-thread_local": RESIDENT,
     "api-threads": "minutes",
     "api-fork": "minutes",
+    "api-fork_signal": "minutes",
 }
 # Units that count pages of 4 KiB.
 SMALL_PAGES = {"unit-os-mem", "unit-page-large", "unit-page-purge", "unit-page-zone",
@@ -70,7 +71,10 @@ MUSL = {
 MUSL_TESTS = {"samples_are_in_use_until_they_are_freed": "no stacks, as above"}
 
 # In a guest, where the processor is emulated and the kernel is not.
-GUEST_PROGRAMS = {}
+GUEST_PROGRAMS = {
+    "api-threads": "minutes",
+    "api-fork": "minutes",
+}
 
 Machine = collections.namedtuple("Machine", "name tools pages skipped programs emulator")
 MACHINES = (
@@ -183,8 +187,9 @@ def wanted(impossible, name, page):
     return page == 4096 or name not in SMALL_PAGES
 
 
-def in_guest(guest, tree, programs):
+def in_guest(guest, tree, programs, timeout):
     """All of them, one after another, in a virtual machine: its kernel's version, and Results."""
+    vm.kernel(guest)
     library = tree / "libslabmalloc.so"
     files = {name: tree / path for name, path in programs.items()}
     # Both names: the one that is preloaded, and the one that programs were linked with.
@@ -192,8 +197,8 @@ def in_guest(guest, tree, programs):
     lines = ["echo guest: $(uname -sr)", "export LD_LIBRARY_PATH=/payload"]
     for name in programs:
         preload = "/payload/libslabmalloc.so" if name.startswith("api-") else ""
-        lines.append(f"timeout 900 env LD_PRELOAD={preload} ./{name}; echo guest: {name} $?")
-    _, text = vm.run("\n".join(lines), files, ((2, 1024),), timeout=3600, guest=guest)
+        lines.append(f"timeout 900 env LD_PRELOAD={preload} ./{name}; printf '\\nguest: {name} %d\\n' $?")
+    _, text = vm.run("\n".join(lines), files, ((2, 1024),), timeout=timeout, guest=guest)
     start, results = 0, []
     for ended in ENDED.finditer(text):
         name, status = ended[1], int(ended[2])
@@ -236,12 +241,14 @@ def try_machine(machine, build, everything, tap):
         guest, page = GUESTS[machine.name]
         chosen = {n: p for n, p in sorted(programs.items()) if wanted(GUEST_PROGRAMS, n, page)}
         try:
-            version, results = in_guest(guest, tree, chosen)
+            version, results = in_guest(guest, tree, chosen, 3600 if everything else 240)
         except vm.Missing as why:
             tap.skip(f"{machine.name} in a virtual machine", str(why))
+            rows.append((f"{machine.name} in a virtual machine", str(why), "", "", ""))
         except vm.Hung as why:
             tap.ok(False, f"{machine.name} in a virtual machine: the guest ends", str(why))
         else:
+            tap.ok(len(results) == len(chosen), f"{machine.name}: all programs end")
             report(f"{machine.name}, Linux {version} in a virtual machine", page, results)
     return rows
 
