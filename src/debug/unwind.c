@@ -159,18 +159,18 @@ static bool apply(struct unwind *u, const struct cfi_row *row)
 	 * Stacks grow downwards, but a signal may have come on another one. Where a call pushes nothing (not on x86-64), a
 	 * function that was interrupted may have no frame.
 	 */
-	if (cfa < u->reg[REG_SP] + !u->exact && !row->signal)
+	if (cfa < u->reg[UNWIND_SP] + !u->exact && !row->signal)
 		return false;
 	for (u32 i = 0; i < UNWIND_REGS; i++)
 		if (!saved_register(u, &row->rule[i], cfa, &out.reg[i]))
 			return false;
-	if (row->rule[REG_SP].kind == RULE_SAME)
-		out.reg[REG_SP] = cfa;
-	out.reg[REG_PC] = plain_address(out.reg[row->ra]);
+	if (row->rule[UNWIND_SP].kind == RULE_SAME)
+		out.reg[UNWIND_SP] = cfa;
+	out.reg[UNWIND_PC] = plain_address(out.reg[row->ra]);
 	out.exact = row->signal;
 	out.page = u->page;
 	*u = out;
-	return u->reg[REG_PC] != 0;
+	return u->reg[UNWIND_PC] != 0;
 }
 
 /* Where a frame pointer's two words lie, the caller's and the return address: at it, or, on RISC-V, below it. */
@@ -183,14 +183,14 @@ enum { FRAME_BELOW = 0 };
 /* Code without a table: the frame pointer's chain, where it looks like one. */
 static bool step_by_frame_pointer(struct unwind *u)
 {
-	uintptr_t fp = u->reg[REG_FP] - FRAME_BELOW, next, pc;
+	uintptr_t fp = u->reg[UNWIND_FP] - FRAME_BELOW, next, pc;
 
-	if (fp < u->reg[REG_SP] || fp - u->reg[REG_SP] > FRAME_MAX || !unwind_peek(u, fp, &next) ||
-	    !unwind_peek(u, fp + sizeof(fp), &pc))
+	if (fp < u->reg[UNWIND_SP] || fp - u->reg[UNWIND_SP] > FRAME_MAX ||
+	    !unwind_peek(u, fp, &next) || !unwind_peek(u, fp + sizeof(fp), &pc))
 		return false;
-	u->reg[REG_FP] = next;
-	u->reg[REG_SP] = fp + 2 * sizeof(fp);
-	u->reg[REG_PC] = plain_address(pc);
+	u->reg[UNWIND_FP] = next;
+	u->reg[UNWIND_SP] = fp + 2 * sizeof(fp);
+	u->reg[UNWIND_PC] = plain_address(pc);
 	u->exact = false;
 	return pc != 0;
 }
@@ -209,11 +209,11 @@ bool unwind_row(const struct loaded *o, uintptr_t pc, struct cfi_row *row, bool 
  * of the next frame record, which lacks the interrupted function; and an emulator's have no table.
  */
 #if defined(__aarch64__) || defined(__riscv)
-/* siginfo_t, and ucontext_t as far as its registers. (<signal.h> has other meanings for REG_SP and its like.) */
+/* siginfo_t, and ucontext_t as far as its registers. */
 enum { SIGNAL_FRAME = 128 + 176 };
 #if defined(__aarch64__)
 enum { SIGRETURN = 0xd2801168, SYSTEM_CALL = 0xd4000001 }; /* mov x8, #139; svc #0 */
-enum { SAVED_REGS = SIGNAL_FRAME + 8, SAVED_PC = SAVED_REGS + 8 * REG_PC }; /* first the fault */
+enum { SAVED_REGS = SIGNAL_FRAME + 8, SAVED_PC = SAVED_REGS + 8 * UNWIND_PC }; /* first the fault */
 #else
 enum { SIGRETURN = 0x08b00893, SYSTEM_CALL = 0x00000073 }; /* li a7, 139; ecall */
 enum { SAVED_REGS = SIGNAL_FRAME, SAVED_PC = SAVED_REGS }; /* pc has the place of x0 */
@@ -233,15 +233,15 @@ static bool calls_sigreturn(struct unwind *u, uintptr_t pc)
 
 static bool step_out_of_handler(struct unwind *u)
 {
-	uintptr_t frame = u->reg[REG_SP];
+	uintptr_t frame = u->reg[UNWIND_SP];
 	struct unwind out = { .exact = true };
 
-	if (u->exact || !calls_sigreturn(u, u->reg[REG_PC]))
+	if (u->exact || !calls_sigreturn(u, u->reg[UNWIND_PC]))
 		return false;
-	for (u32 i = 0; i < REG_PC; i++)
+	for (u32 i = 0; i < UNWIND_PC; i++)
 		if (!unwind_peek(u, frame + SAVED_REGS + i * sizeof(frame), &out.reg[i]))
 			return false;
-	if (!unwind_peek(u, frame + SAVED_PC, &out.reg[REG_PC]))
+	if (!unwind_peek(u, frame + SAVED_PC, &out.reg[UNWIND_PC]))
 		return false;
 	out.page = u->page;
 	*u = out;

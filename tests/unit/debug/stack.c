@@ -186,15 +186,15 @@ TEST(a_function_that_was_interrupted_without_a_frame_has_a_caller)
 	const uintptr_t caller = (uintptr_t)outermost;
 	struct unwind u = { .exact = true };
 
-	u.reg[REG_PC] = (uintptr_t)middle;
-	u.reg[REG_SP] = (uintptr_t)stack;
+	u.reg[UNWIND_PC] = (uintptr_t)middle;
+	u.reg[UNWIND_SP] = (uintptr_t)stack;
 #if defined(__x86_64__)
 	stack[0] = caller;
 #else
-	u.reg[REG_RA] = caller;
+	u.reg[UNWIND_RA] = caller;
 #endif
 	assert_true(unwind_step(&u));
-	assert_int_equal(u.reg[REG_PC], caller);
+	assert_int_equal(u.reg[UNWIND_PC], caller);
 }
 
 static void *in_thread(void *arg)
