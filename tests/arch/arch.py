@@ -74,6 +74,7 @@ MUSL_TESTS = {"samples_are_in_use_until_they_are_freed": "no stacks, as above"}
 GUEST_PROGRAMS = {
     "api-threads": "minutes",
     "api-fork": "minutes",
+    "api-fork_signal": "minutes",
 }
 
 Machine = collections.namedtuple("Machine", "name tools pages skipped programs emulator")
