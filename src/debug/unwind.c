@@ -255,6 +255,12 @@ static bool step_out_of_handler(struct unwind *u)
 }
 #endif
 
+/* The kernel's own object, which no file has: its table need not say that the frame is a signal's. */
+static bool is_vdso(const struct loaded *o)
+{
+	return !strncmp(o->name, "linux-vdso", 10);
+}
+
 bool unwind_step(struct unwind *u)
 {
 	uintptr_t pc = unwind_pc(u);
@@ -265,6 +271,6 @@ bool unwind_step(struct unwind *u)
 	if (!loaded_at(pc, &o))
 		return step_out_of_handler(u) || step_by_frame_pointer(u);
 	if (unwind_row(&o, pc, &row, &found))
-		return (row.signal && step_out_of_handler(u)) || apply(u, &row);
+		return ((row.signal || is_vdso(&o)) && step_out_of_handler(u)) || apply(u, &row);
 	return !found && step_by_frame_pointer(u);
 }
