@@ -49,6 +49,12 @@ bool entry_retry(gfp_t gfp, unsigned int *tries)
 	return true;
 }
 
+/* No process has so many addresses: that can be known without trimming the heap. */
+static bool beyond_addresses(size_t n)
+{
+	return n >> ADDRESS_BITS;
+}
+
 /* No shrinker can make so much room: what the heap gives up and as much again, which may be there beside it. */
 static bool hopeless(size_t n)
 {
@@ -241,6 +247,8 @@ static void *large_bound(size_t n, gfp_t gfp, u32 nid, const void *caller)
 	unsigned int tries = 0;
 	void *p;
 
+	if (beyond_addresses(n))
+		return entry_no_memory();
 	do
 		p = large_alloc_bound(node_zone(nid), n, zero);
 	while (unlikely(!p) && !(tries && hopeless(n)) && entry_retry(gfp, &tries));
@@ -262,7 +270,7 @@ static noinline void *large(size_t n, size_t align, gfp_t gfp, const void *calle
 	unsigned int tries = 0;
 	void *p;
 
-	if (n > PTRDIFF_MAX)
+	if (beyond_addresses(n | align))
 		return entry_no_memory();
 	if (unlikely(!(gfp & __GFP_DIRECT_RECLAIM))) {
 		p = large_alloc_frames(z, n, zero, true);

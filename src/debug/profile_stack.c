@@ -56,8 +56,8 @@ _Static_assert(ROWS == 1 << 13, "row_for's shift");
 static bool shorten(const struct cfi_row *row, struct short_row *s)
 {
 	if (row->signal || row->cfa.kind != RULE_OFFSET || row->cfa_reg >= UNWIND_REGS ||
-	    row->cfa.offset != (int32_t)row->cfa.offset || row->ra != REG_PC ||
-	    row->rule[REG_PC].kind != RULE_OFFSET)
+	    row->cfa.offset != (int32_t)row->cfa.offset || row->ra != UNWIND_PC ||
+	    row->rule[UNWIND_PC].kind != RULE_OFFSET)
 		return false;
 	s->cfa_offset = (int32_t)row->cfa.offset;
 	s->cfa_reg = (u8)row->cfa_reg;
@@ -103,15 +103,15 @@ static bool apply(struct unwind *u, const struct short_row *s)
 {
 	uintptr_t cfa = u->reg[s->cfa_reg] + (uintptr_t)(long)s->cfa_offset;
 
-	if (cfa <= u->reg[REG_SP])
+	if (cfa <= u->reg[UNWIND_SP])
 		return false;
 	for (u32 i = 0; i < UNWIND_REGS; i++)
 		if (s->saved[i] &&
 		    !unwind_peek(u, cfa + (uintptr_t)(s->saved[i] * (long)WORD), &u->reg[i]))
 			return false;
-	u->reg[REG_SP] = cfa;
+	u->reg[UNWIND_SP] = cfa;
 	u->exact = false;
-	return u->reg[REG_PC] != 0;
+	return u->reg[UNWIND_PC] != 0;
 }
 
 static bool step(struct unwind *u)
@@ -162,7 +162,7 @@ void profile_trace(struct profile_trace *t, const void *caller)
 	t->nr = 0;
 	unwind_start(&u);
 	while (t->nr < PROFILE_DEPTH && step(&u)) {
-		const void *pc = (const void *)u.reg[REG_PC];
+		const void *pc = (const void *)u.reg[UNWIND_PC];
 
 		if (t->nr || is_program(pc, caller))
 			t->pc[t->nr++] = pc;

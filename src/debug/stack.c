@@ -38,7 +38,7 @@ void stack_save(struct stack *t, const void *caller)
 	t->nr = 0;
 	unwind_start(&u);
 	while (t->nr < STACK_DEPTH && unwind_step(&u)) {
-		const void *pc = (const void *)u.reg[REG_PC];
+		const void *pc = (const void *)u.reg[UNWIND_PC];
 
 		found |= pc == caller;
 		if (found && (t->nr || (const char *)pc < own.start || (const char *)pc >= own.end))

@@ -155,19 +155,22 @@ static bool apply(struct unwind *u, const struct cfi_row *row)
 
 	if (row->rule[row->ra].kind == RULE_UNDEFINED || !cfa_of(u, row, &cfa))
 		return false;
-	/* Stacks grow downwards, but a signal may have come on another one. */
-	if (cfa <= u->reg[REG_SP] && !row->signal)
+	/*
+	 * Stacks grow downwards, but a signal may have come on another one. Where a call pushes nothing (not on x86-64), a
+	 * function that was interrupted may have no frame.
+	 */
+	if (cfa < u->reg[UNWIND_SP] + !u->exact && !row->signal)
 		return false;
 	for (u32 i = 0; i < UNWIND_REGS; i++)
 		if (!saved_register(u, &row->rule[i], cfa, &out.reg[i]))
 			return false;
-	if (row->rule[REG_SP].kind == RULE_SAME)
-		out.reg[REG_SP] = cfa;
-	out.reg[REG_PC] = plain_address(out.reg[row->ra]);
+	if (row->rule[UNWIND_SP].kind == RULE_SAME)
+		out.reg[UNWIND_SP] = cfa;
+	out.reg[UNWIND_PC] = plain_address(out.reg[row->ra]);
 	out.exact = row->signal;
 	out.page = u->page;
 	*u = out;
-	return u->reg[REG_PC] != 0;
+	return u->reg[UNWIND_PC] != 0;
 }
 
 /* Where a frame pointer's two words lie, the caller's and the return address: at it, or, on RISC-V, below it. */
@@ -180,14 +183,14 @@ enum { FRAME_BELOW = 0 };
 /* Code without a table: the frame pointer's chain, where it looks like one. */
 static bool step_by_frame_pointer(struct unwind *u)
 {
-	uintptr_t fp = u->reg[REG_FP] - FRAME_BELOW, next, pc;
+	uintptr_t fp = u->reg[UNWIND_FP] - FRAME_BELOW, next, pc;
 
-	if (fp < u->reg[REG_SP] || fp - u->reg[REG_SP] > FRAME_MAX || !unwind_peek(u, fp, &next) ||
-	    !unwind_peek(u, fp + sizeof(fp), &pc))
+	if (fp < u->reg[UNWIND_SP] || fp - u->reg[UNWIND_SP] > FRAME_MAX ||
+	    !unwind_peek(u, fp, &next) || !unwind_peek(u, fp + sizeof(fp), &pc))
 		return false;
-	u->reg[REG_FP] = next;
-	u->reg[REG_SP] = fp + 2 * sizeof(fp);
-	u->reg[REG_PC] = plain_address(pc);
+	u->reg[UNWIND_FP] = next;
+	u->reg[UNWIND_SP] = fp + 2 * sizeof(fp);
+	u->reg[UNWIND_PC] = plain_address(pc);
 	u->exact = false;
 	return pc != 0;
 }
@@ -200,6 +203,64 @@ bool unwind_row(const struct loaded *o, uintptr_t pc, struct cfi_row *row, bool 
 	return fde && cfi_row_at(fde, pc, row);
 }
 
+/*
+ * Out of a signal handler, by the registers that the kernel saved above its frame. The handler returns to two
+ * instructions that call rt_sigreturn. The kernel's table of them names all registers on x86-64; on arm64 only those
+ * of the next frame record, which lacks the interrupted function; and an emulator's have no table.
+ */
+#if defined(__aarch64__) || defined(__riscv)
+/* siginfo_t, and ucontext_t as far as its registers. */
+enum { SIGNAL_FRAME = 128 + 176 };
+#if defined(__aarch64__)
+enum { SIGRETURN = 0xd2801168, SYSTEM_CALL = 0xd4000001 }; /* mov x8, #139; svc #0 */
+enum { SAVED_REGS = SIGNAL_FRAME + 8, SAVED_PC = SAVED_REGS + 8 * UNWIND_PC }; /* first the fault */
+#else
+enum { SIGRETURN = 0x08b00893, SYSTEM_CALL = 0x00000073 }; /* li a7, 139; ecall */
+enum { SAVED_REGS = SIGNAL_FRAME, SAVED_PC = SAVED_REGS }; /* pc has the place of x0 */
+#endif
+
+static bool calls_sigreturn(struct unwind *u, uintptr_t pc)
+{
+	uintptr_t low, high;
+
+	if (pc % sizeof(u32) || !unwind_peek(u, ALIGN_DOWN(pc, sizeof(low)), &low))
+		return false;
+	if (pc % sizeof(low) == 0)
+		return low == ((u64)SYSTEM_CALL << 32 | SIGRETURN);
+	return low >> 32 == SIGRETURN && unwind_peek(u, pc + sizeof(u32), &high) &&
+	       (u32)high == SYSTEM_CALL;
+}
+
+static bool step_out_of_handler(struct unwind *u)
+{
+	uintptr_t frame = u->reg[UNWIND_SP];
+	struct unwind out = { .exact = true };
+
+	if (u->exact || !calls_sigreturn(u, u->reg[UNWIND_PC]))
+		return false;
+	for (u32 i = 0; i < UNWIND_PC; i++)
+		if (!unwind_peek(u, frame + SAVED_REGS + i * sizeof(frame), &out.reg[i]))
+			return false;
+	if (!unwind_peek(u, frame + SAVED_PC, &out.reg[UNWIND_PC]))
+		return false;
+	out.page = u->page;
+	*u = out;
+	return true;
+}
+#else
+static bool step_out_of_handler(struct unwind *u)
+{
+	(void)u;
+	return false;
+}
+#endif
+
+/* The kernel's own object, which no file has: its table need not say that the frame is a signal's. */
+static bool is_vdso(const struct loaded *o)
+{
+	return !strncmp(o->name, "linux-vdso", 10);
+}
+
 bool unwind_step(struct unwind *u)
 {
 	uintptr_t pc = unwind_pc(u);
@@ -208,8 +269,11 @@ bool unwind_step(struct unwind *u)
 	bool found;
 
 	if (!loaded_at(pc, &o))
-		return step_by_frame_pointer(u);
+		return step_out_of_handler(u) || step_by_frame_pointer(u);
+	/* It can be read, though nobody may have yet. */
+	if (is_vdso(&o))
+		u->page = ALIGN_DOWN(u->reg[UNWIND_PC], os_page_size());
 	if (unwind_row(&o, pc, &row, &found))
-		return apply(u, &row);
+		return ((row.signal || is_vdso(&o)) && step_out_of_handler(u)) || apply(u, &row);
 	return !found && step_by_frame_pointer(u);
 }

@@ -13,18 +13,18 @@
 #include "base/compiler.h"
 
 #if defined(__x86_64__)
-enum { UNWIND_REGS = 17, REG_FP = 6, REG_SP = 7, REG_PC = 16 };
+enum { UNWIND_REGS = 17, UNWIND_FP = 6, UNWIND_SP = 7, UNWIND_PC = 16 };
 #elif defined(__aarch64__)
-enum { UNWIND_REGS = 33, REG_FP = 29, REG_SP = 31, REG_RA = 30, REG_PC = 32 };
+enum { UNWIND_REGS = 33, UNWIND_FP = 29, UNWIND_SP = 31, UNWIND_RA = 30, UNWIND_PC = 32 };
 #elif defined(__riscv) && __riscv_xlen == 64
-enum { UNWIND_REGS = 33, REG_FP = 8, REG_SP = 2, REG_RA = 1, REG_PC = 32 };
+enum { UNWIND_REGS = 33, UNWIND_FP = 8, UNWIND_SP = 2, UNWIND_RA = 1, UNWIND_PC = 32 };
 #else
-enum { UNWIND_REGS = 3, REG_SP = 0, REG_FP = 1, REG_PC = 2 };
+enum { UNWIND_REGS = 3, UNWIND_SP = 0, UNWIND_FP = 1, UNWIND_PC = 2 };
 #endif
 
 struct unwind {
 	uintptr_t reg
-		[UNWIND_REGS]; /* by their DWARF numbers, REG_PC last; what a call clobbers is not known */
+		[UNWIND_REGS]; /* by their DWARF numbers, UNWIND_PC last; what a call clobbers is not known */
 	bool exact; /* pc is an instruction that was interrupted, not one behind a call */
 	uintptr_t page; /* the last one known to be there */
 };
@@ -85,7 +85,7 @@ static __always_inline void unwind_start(struct unwind *u)
 /* Where a frame's row is looked up: a call may be its function's last instruction. */
 static inline uintptr_t unwind_pc(const struct unwind *u)
 {
-	return u->reg[REG_PC] - !u->exact;
+	return u->reg[UNWIND_PC] - !u->exact;
 }
 
 /* One frame outwards; false: there is none, or it cannot be found. */

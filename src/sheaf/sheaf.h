@@ -286,7 +286,9 @@ static __always_inline uintptr_t object_key(void)
  */
 static __always_inline bool object_keyed(const void *object)
 {
-	return ((const u32 *)object)[2] == (u32)object_key();
+	typedef u32 __attribute__((may_alias)) half; /* of what was written as a word */
+
+	return ((const half *)object)[2] == (u32)object_key();
 }
 
 static __always_inline void *sheaf_pop(struct sheaf_slot *slot, void **top)

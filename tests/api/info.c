@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "api.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -191,6 +192,29 @@ static void malloc_trim_gives_back_what_is_whole_in_a_fragmented_heap(void **sta
 	assert_true(succeeds_in_child(trim_of_a_fragmented_heap, NULL, 300));
 }
 
+/* No reclaim could make it possible, so the heap keeps what it has for the requests that can be. */
+static void beyond_all_addresses(void *arg)
+{
+	const volatile size_t n = (size_t)1 << 50;
+	size_t full;
+
+	(void)arg;
+	free_list(make_list(64 * MIB, 3000));
+	full = rss_bytes();
+	for (int i = 0; i < 10; i++) {
+		check(!malloc(n) && errno == ENOMEM);
+		check(!calloc(n, 2) && errno == ENOMEM);
+		check(!aligned_alloc(n, 1) && errno == ENOMEM);
+	}
+	check(rss_bytes() > full - 16 * MIB);
+}
+
+static void a_request_beyond_all_addresses_gives_nothing_back(void **state)
+{
+	(void)state;
+	assert_true(succeeds_in_child(beyond_all_addresses, NULL, 300));
+}
+
 /* Without a call of malloc_trim: dirty memory is bounded, and old dirty memory goes. */
 static void freed_memory_goes_back_with_time(void *arg)
 {
@@ -225,6 +249,7 @@ int main(void)
 		cmocka_unit_test(malloc_trim_gives_middle_objects_back),
 		cmocka_unit_test(malloc_trim_gives_large_blocks_back),
 		cmocka_unit_test(malloc_trim_gives_back_what_is_whole_in_a_fragmented_heap),
+		cmocka_unit_test(a_request_beyond_all_addresses_gives_nothing_back),
 		cmocka_unit_test(memory_that_nobody_uses_goes_back_with_time),
 	};
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The library on other machines: built by cross compilers, run under qemu-user.
+"""The library on other machines: built by cross compilers, run under qemu-user and in a guest.
 
 usage: arch.py [--all] [--table FILE] [--build DIRECTORY] [MACHINE…]
 
@@ -23,11 +23,12 @@ import tempfile
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parents[1]
-sys.path.insert(0, str(HERE.parent / "api"))
+sys.path[:0] = [str(HERE.parent / "vm"), str(HERE.parent / "api")]
 
 from tap import Tap, outcome, run  # noqa: E402
+import vm  # noqa: E402
 
-NO_VDSO = "qemu-user has no vDSO, so no stack leads through its signal frames"
+NO_KIND = "qemu-user does not say of a fault whether it was a read or a write"
 RESIDENT = "resident memory is qemu-user's, with its translations"
 QEMU = {
     "a_size_whose_frames_overflow_32_bits_is_not_taken_for_a_small_one":
@@ -36,13 +37,11 @@ QEMU = {
     "what_cannot_be_moved_stays": "qemu-user moves several mappings at once",
     "under_a_limit_of_address_space_most_of_it_is_served": "qemu-user ignores RLIMIT_AS",
     "under_a_limit_of_data_the_zone_fills_it_and_fills_it_again": "qemu-user ignores RLIMIT_DATA",
-    "a_stack_leads_from_a_signal_stack_to_the_stack": NO_VDSO,
-    "a_stack_leads_through_a_signal_handler_to_what_it_interrupted": NO_VDSO,
-    "a_read_or_write_out_of_bounds_is_reported_and_aborts": NO_VDSO,
-    "with_abort_0_the_program_goes_on_where_it_failed": NO_VDSO,
-    "a_use_after_free_is_reported_with_both_stacks": NO_VDSO,
-    "a_page_that_an_error_opened_is_closed_again": NO_VDSO,
-    "faults_elsewhere_go_to_the_handler_that_was_there": NO_VDSO,
+    "a_read_or_write_out_of_bounds_is_reported_and_aborts": NO_KIND,
+    "with_abort_0_the_program_goes_on_where_it_failed": NO_KIND,
+    "a_use_after_free_is_reported_with_both_stacks": NO_KIND,
+    "a_page_that_an_error_opened_is_closed_again": NO_KIND,
+    "faults_elsewhere_go_to_the_handler_that_was_there": NO_KIND,
     "free_keeps_errno_when_munmap_fails_at_max_map_count": "the mappings are qemu-user's own",
     "objects_outlive_the_thread_that_made_them": RESIDENT,
     "what_a_thread_frees_and_leaves_is_used_again": RESIDENT,
@@ -56,6 +55,7 @@ QEMU_PROGRAMS = {
     "api-thread_local": RESIDENT,
     "api-threads": "minutes",
     "api-fork": "minutes",
+    "api-fork_signal": "minutes",
 }
 # Units that count pages of 4 KiB.
 SMALL_PAGES = {"unit-os-mem", "unit-page-large", "unit-page-purge", "unit-page-zone",
@@ -70,6 +70,13 @@ MUSL = {
 }
 MUSL_TESTS = {"samples_are_in_use_until_they_are_freed": "no stacks, as above"}
 
+# In a guest, where the processor is emulated and the kernel is not.
+GUEST_PROGRAMS = {
+    "api-threads": "minutes",
+    "api-fork": "minutes",
+    "api-fork_signal": "minutes",
+}
+
 Machine = collections.namedtuple("Machine", "name tools pages skipped programs emulator")
 MACHINES = (
     Machine("x86-64", ("gcc",), (4096,), {}, {}, None),
@@ -80,12 +87,15 @@ MACHINES = (
     Machine("riscv64", ("riscv64-linux-gnu-gcc", "riscv64-linux-gnu-g++", "qemu-riscv64-static"),
             (4096,), QEMU, QEMU_PROGRAMS, "riscv64"),
 )
+GUESTS = {"aarch64": (vm.ARM64_16K, 16384)}
 CI = ("x86-64 with musl", "aarch64", "riscv64")
 CI_PROGRAMS = ("api-innocents", "malloc-of-c-linked-with-archive-static")
 CI_UNITS = ("unit-base-lock", "unit-sheaf-refill")
 API = "innocents|conformance|oom|threads|remote|fork|fork_signal|info|holes|thread_local"
 PROGRAMS = re.compile(
     rf"libslabmalloc\.so[\d.]*|unit-[\w-]+|api-({API})|malloc-of-c(\+\+)?-linked-[\w+-]+")
+ENDED = re.compile(r"^guest: (\S+) (\d+)\n", re.M)
+KERNEL = re.compile(r"^guest: Linux ([\d.]*\d)", re.M)
 SUMMARY = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 PASSED = re.compile(r"\[  PASSED  \] (\d+) test")
 
@@ -94,7 +104,8 @@ HEAD = """\
 
 Made by `tests/arch/arch.py --all --table`. Each row is one build, all of it with -Werror,
 with gcc where no other compiler is named; other architectures run under qemu-user, with the
-system's pages as large as the row says, and all rows of an architecture are the same binary.
+system's pages as large as the row says, or on a kernel of theirs in a virtual machine. All rows of
+an architecture are the same binary.
 Unit tests are the rooms from inside, programs of `tests/api/` use the library from outside,
 and programs linked with it (shared, archive, static) tell whose malloc they have. Numbers are
 promises that held.
@@ -157,7 +168,10 @@ def execute(machine, tree, path, page):
         argv = [f"qemu-{machine.emulator}-static", "-p", str(page), "-L",
                 f"/usr/{machine.emulator}-linux-gnu", *given, *argv]
         preload = []
-    result = run(argv, preload=preload, timeout=600, **env)
+    return judged(name, run(argv, preload=preload, timeout=600, **env))
+
+
+def judged(name, result):
     text = result.stdout + result.stderr
     summary = SUMMARY.search(text)
     if summary:
@@ -168,10 +182,31 @@ def execute(machine, tree, path, page):
     return Result(name, result.returncode == 0, passed, skipped, result)
 
 
-def wanted(machine, name, page):
-    if name.startswith("lib") or name in machine.programs:
+def wanted(impossible, name, page):
+    if name.startswith("lib") or name in impossible:
         return False
     return page == 4096 or name not in SMALL_PAGES
+
+
+def in_guest(guest, tree, programs, timeout):
+    """All of them, one after another, in a virtual machine: its kernel's version, and Results."""
+    vm.kernel(guest)
+    library = tree / "libslabmalloc.so"
+    files = {name: tree / path for name, path in programs.items()}
+    # Both names: the one that is preloaded, and the one that programs were linked with.
+    files |= {library.name: library, library.name + ".0": library}
+    lines = ["echo guest: $(uname -sr)", "export LD_LIBRARY_PATH=/payload"]
+    for name in programs:
+        preload = "/payload/libslabmalloc.so" if name.startswith("api-") else ""
+        lines.append(f"timeout 900 env LD_PRELOAD={preload} ./{name}; printf '\\nguest: {name} %d\\n' $?")
+    _, text = vm.run("\n".join(lines), files, ((2, 1024),), timeout=timeout, guest=guest)
+    start, results = 0, []
+    for ended in ENDED.finditer(text):
+        name, status = ended[1], int(ended[2])
+        results.append(judged(name, subprocess.CompletedProcess(
+            [name], status, text[start:ended.start()], "")))
+        start = ended.end()
+    return KERNEL.search(text)[1], results
 
 
 def compilable(machine, name):
@@ -191,24 +226,44 @@ def try_machine(machine, build, everything, tap):
     if not tap.ok(result.returncode == 0, f"{machine.name}: built with -Werror", outcome(result)):
         return [(machine.name, "does not build", "", "", "")]
     rows = []
+
+    def report(where, page, results):
+        where = f"{where}, {page // 1024} KiB"
+        for r in results:
+            tap.ok(r.good, f"{where}: {r.program}", outcome(r.run))
+        rows.append(row(where, results))
+
     pages = machine.pages if everything else machine.pages[:1] + machine.pages[2:]
     for page in pages:
-        results = [execute(machine, tree, path, page) for name, path in sorted(programs.items())
-                   if wanted(machine, name, page)]
-        bad = [r for r in results if not r.good]
-        for r in results:
-            tap.ok(r.good, f"{machine.name}, pages of {page // 1024} KiB: {r.program}",
-                   outcome(r.run))
-        row = [f"{machine.name}, {page // 1024} KiB", "yes"]
-        for kind in ("unit", "api", "malloc-of"):
-            mine = [r for r in results if r.program.startswith(kind)]
-            cell = f"{sum(r.passed for r in mine)} of {len(mine)} programs"
-            if sum(r.skipped for r in mine):
-                cell += f" ({sum(r.skipped for r in mine)} skipped)"
-            broken = [r.program for r in mine if r in bad]
-            row.append(cell + (": BROKEN " + ", ".join(broken) if broken else ""))
-        rows.append(row)
+        report(machine.name, page, [
+            execute(machine, tree, path, page) for name, path in sorted(programs.items())
+            if wanted(machine.programs, name, page)])
+    if machine.name in GUESTS:
+        guest, page = GUESTS[machine.name]
+        chosen = {n: p for n, p in sorted(programs.items()) if wanted(GUEST_PROGRAMS, n, page)}
+        try:
+            version, results = in_guest(guest, tree, chosen, 3600 if everything else 240)
+        except vm.Missing as why:
+            tap.skip(f"{machine.name} in a virtual machine", str(why))
+            rows.append((f"{machine.name} in a virtual machine", str(why), "", "", ""))
+        except vm.Hung as why:
+            tap.ok(False, f"{machine.name} in a virtual machine: the guest ends", str(why))
+        else:
+            tap.ok(len(results) == len(chosen), f"{machine.name}: all programs end")
+            report(f"{machine.name}, Linux {version} in a virtual machine", page, results)
     return rows
+
+
+def row(where, results):
+    cells = [where, "yes"]
+    for kind in ("unit", "api", "malloc-of"):
+        mine = [r for r in results if r.program.startswith(kind)]
+        cell = f"{sum(r.passed for r in mine)} of {len(mine)} programs"
+        if sum(r.skipped for r in mine):
+            cell += f" ({sum(r.skipped for r in mine)} skipped)"
+        broken = [r.program for r in mine if not r.good]
+        cells.append(cell + (": BROKEN " + ", ".join(broken) if broken else ""))
+    return cells
 
 
 def refused(build, tap):
@@ -230,11 +285,15 @@ def table(rows, missing):
     ]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     lines += ["| i686 and other 32-bit machines | refused by `meson setup` | | | |", "",
+              "x86-64 with five levels of page tables (57 bits) is a row of [FAULTS.md](FAULTS.md).", "",
               "Skipped under qemu-user, each for a reason of the emulator's:", ""]
     reasons = collections.defaultdict(list)
     for test, why in {**QEMU, **QEMU_PROGRAMS}.items():
         reasons[why].append(f"`{test}`")
     lines += [f"- {why}: {', '.join(tests)}" for why, tests in reasons.items()]
+    if GUEST_PROGRAMS:
+        lines += ["", "Not in the virtual machine:", ""]
+        lines += [f"- `{program}`: {why}" for program, why in GUEST_PROGRAMS.items()]
     lines += ["", "Units that count pages of 4 KiB run with those only: "
               + ", ".join(f"`{u}`" for u in sorted(SMALL_PAGES)) + ".", "", "Not with musl:", ""]
     lines += [f"- `{test}`: {why}" for test, why in MUSL.items()]

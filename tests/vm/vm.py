@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A virtual machine for tests: QEMU without KVM, Debian's cloud kernel, everything in an initramfs.
+"""A virtual machine for tests: QEMU without KVM, a kernel of Debian's, everything in an initramfs.
 
     vm.py [--node CPUS:MIB]… [--append WORDS] [--file PATH]… COMMAND
 
@@ -19,6 +19,7 @@ scripts/setup gets QEMU, busybox and the kernel.
 """
 
 import argparse
+import collections
 import glob
 import os
 import pathlib
@@ -31,11 +32,24 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-# Where scripts/setup leaves a kernel, and where an installed one lies.
-KERNELS = (str(HERE.parents[1] / "build/kernel/boot/vmlinuz-*"), "/boot/vmlinuz-*cloud-amd64")
-QEMU = "qemu-system-x86_64"
-BOOT = ("console=ttyS0 quiet panic=-1 mitigations=off no_timer_check nowatchdog nokaslr "
-        "rcupdate.rcu_cpu_stall_suppress=1")
+FETCHED = HERE.parents[1] / "build/kernel"
+# Words for QEMU and for the kernel. The first serial port has the kernel's messages; the second,
+# which init knows as `said`, what the guest says. Kernels: where scripts/setup leaves one, and where
+# an installed one lies. Root: where another machine's libraries are here.
+Guest = collections.namedtuple("Guest", "qemu words serial boot kernels busybox root")
+X86_64 = Guest(
+    "qemu-system-x86_64", ("-machine", "q35,accel=tcg", "-cpu", "max"), ("-serial", "file:{said}"),
+    "console=ttyS0 said=ttyS1 no_timer_check",
+    (str(FETCHED / "boot/vmlinuz-*"), "/boot/vmlinuz-*cloud-amd64"), "busybox", None)
+# Its pointers are signed by QEMU's own function: the architecture's takes most of the time. Its clock
+# counts instructions: no test of it runs out of time because this machine is busy.
+ARM64_16K = Guest(
+    "qemu-system-aarch64", ("-machine", "virt,accel=tcg", "-cpu", "max,pauth-impdef=on",
+                            "-icount", "shift=1,sleep=off", "-rtc", "clock=vm"),
+    ("-chardev", "file,id=said,path={said}", "-device", "pci-serial,chardev=said"),
+    "console=ttyAMA0 said=ttyS0", (str(FETCHED / "arm64-16k/vmlinuz-*"),),
+    str(FETCHED / "arm64-16k/busybox"), "/usr/aarch64-linux-gnu")
+BOOT = "quiet panic=-1 mitigations=off nowatchdog nokaslr rcupdate.rcu_cpu_stall_suppress=1"
 STATUS = re.compile(r"vm: status (\d+), processors (\d+)\s*\Z")
 
 
@@ -48,27 +62,41 @@ class Hung(Exception):
     last words."""
 
 
-def kernel():
-    if platform.machine() != "x86_64":
+def kernel(guest=X86_64):
+    if guest is X86_64 and platform.machine() != "x86_64":
         raise Missing(f"the guests are x86-64, this machine is {platform.machine()}")
-    for program in (QEMU, "busybox"):
+    for program in (guest.qemu, guest.busybox):
         if not shutil.which(program):
-            raise Missing(f"no {program} (scripts/setup tests)")
-    own = os.environ.get("SLABMALLOC_VM_KERNEL")
-    found = [own] if own else [p for pattern in KERNELS for p in sorted(glob.glob(pattern))]
+            raise Missing(f"no {os.path.basename(program)} (scripts/setup tests)")
+    own = os.environ.get("SLABMALLOC_VM_KERNEL") if guest is X86_64 else None
+    found = [own] if own else [p for pattern in guest.kernels for p in sorted(glob.glob(pattern))]
     found = [p for p in found if os.access(p, os.R_OK)]
     if not found:
         raise Missing("no kernel for a guest (scripts/setup tests)")
     return found[0]
 
 
-def libraries(path):
-    """The shared libraries of a program, and the loader; none for a script."""
+def foreign_libraries(path, root):
+    """What another machine's program needs: name in the guest -> path here."""
+    said = subprocess.run(["readelf", "-d", path], capture_output=True, text=True,
+                          check=False).stdout
+    found = {}
+    for name in re.findall(r"\(NEEDED\).*\[(.*)\]", said):
+        library = f"{root}/lib/{name}"
+        if os.path.exists(library):
+            found |= {f"lib/{name}": library, **foreign_libraries(library, root)}
+    return found
+
+
+def libraries(path, root):
+    """The shared libraries of a program, and the loader, as above; none for a script."""
     with open(path, "rb") as file:
         if file.read(4) != b"\x7fELF":
-            return set()
+            return {}
+    if root:
+        return foreign_libraries(path, root)
     said = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
-    return set(re.findall(r"(/\S+) \(0x", said))
+    return {p.lstrip("/"): p for p in re.findall(r"(/\S+) \(0x", said)}
 
 
 def cpio_entry(number, name, mode, data=b""):
@@ -78,17 +106,18 @@ def cpio_entry(number, name, mode, data=b""):
     return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
 
-def initramfs(command, files):
+def initramfs(command, files, guest=X86_64):
     """The guest's files, the directories above them; `files` are names in /payload, and paths."""
+    busybox = shutil.which(guest.busybox)
     content = {
         "init": (HERE / "init").read_bytes(),
         "command": command.encode(),
-        "bin/busybox": pathlib.Path(shutil.which("busybox")).read_bytes(),
+        "bin/busybox": pathlib.Path(busybox).read_bytes(),
         "etc/passwd": b"root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
     }
-    for path in (shutil.which("busybox"), *files.values()):
-        for library in libraries(path):
-            content[library.lstrip("/")] = pathlib.Path(library).read_bytes()
+    for path in (busybox, *files.values()):
+        for name, library in libraries(path, guest.root).items():
+            content[name] = pathlib.Path(library).read_bytes()
     for name, path in files.items():
         content[f"payload/{name}"] = pathlib.Path(path).read_bytes()
     folders = {"dev", "proc", "sys", "tmp", "payload"}
@@ -119,14 +148,15 @@ def machine(nodes, distances):
     return ["-smp", str(cpu), "-m", f"{size}M", *(words if len(nodes) > 1 else [])]
 
 
-def boot(image, nodes, append, timeout, distances):
+def boot(guest, image, nodes, append, timeout, distances):
     with tempfile.TemporaryDirectory() as folder:
         initrd, said, log = (pathlib.Path(folder) / n for n in ("initrd", "said", "log"))
         initrd.write_bytes(image)
-        command = [QEMU, "-machine", "q35,accel=tcg", "-cpu", "max", *machine(nodes, distances),
+        command = [guest.qemu, *guest.words, *machine(nodes, distances),
                    "-nodefaults", "-display", "none", "-no-reboot",
-                   "-serial", f"file:{log}", "-serial", f"file:{said}",
-                   "-kernel", kernel(), "-initrd", str(initrd), "-append", f"{BOOT} {append}"]
+                   "-serial", f"file:{log}", *(w.format(said=said) for w in guest.serial),
+                   "-kernel", kernel(guest), "-initrd", str(initrd),
+                   "-append", f"{guest.boot} {BOOT} {append}"]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
                                   timeout=timeout, text=True, check=False)
@@ -142,13 +172,13 @@ def boot(image, nodes, append, timeout, distances):
     return int(status[1]), text[:status.start()]
 
 
-def run(command, files, nodes=((2, 512),), append="", timeout=60, distances=None):
+def run(command, files, nodes=((2, 512),), append="", timeout=60, distances=None, guest=X86_64):
     """(exit status, output) of a command in a guest. A boot that hangs is tried a second time."""
-    image = initramfs(command, files)
+    image = initramfs(command, files, guest)
     try:
-        return boot(image, nodes, append, timeout, distances)
+        return boot(guest, image, nodes, append, timeout, distances)
     except Hung:
-        return boot(image, nodes, append, timeout, distances)
+        return boot(guest, image, nodes, append, timeout, distances)
 
 
 def node(text):

@@ -134,8 +134,11 @@ TEST(with_abort_0_the_program_goes_on_where_it_failed)
 
 static void *allocates(void *arg)
 {
+	void *p = guarded(true);
+
 	(void)arg;
-	return guarded(true);
+	AND_BACK;
+	return p;
 }
 
 static void freed_here_used_there(void)

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "debug/unwind.h"
 #include "unit.h"
 
 /* What is behind a call keeps it from becoming a jump. */
@@ -178,6 +179,24 @@ TEST(a_stack_leads_from_a_signal_stack_to_the_stack)
 	assert_non_null(strstr(stderr_of(print_taken), "\n interrupted+"));
 }
 
+/* A signal may come before a function has its frame, or to one that needs none. */
+TEST(a_function_that_was_interrupted_without_a_frame_has_a_caller)
+{
+	static uintptr_t stack[2]; /* of x86-64, where a call pushes the address */
+	const uintptr_t caller = (uintptr_t)outermost;
+	struct unwind u = { .exact = true };
+
+	u.reg[UNWIND_PC] = (uintptr_t)middle;
+	u.reg[UNWIND_SP] = (uintptr_t)stack;
+#if defined(__x86_64__)
+	stack[0] = caller;
+#else
+	u.reg[UNWIND_RA] = caller;
+#endif
+	assert_true(unwind_step(&u));
+	assert_int_equal(u.reg[UNWIND_PC], caller);
+}
+
 static void *in_thread(void *arg)
 {
 	outermost();
@@ -326,6 +345,7 @@ int main(void)
 		cmocka_unit_test(a_stack_leads_through_the_c_library),
 		cmocka_unit_test(a_stack_leads_through_a_signal_handler_to_what_it_interrupted),
 		cmocka_unit_test(a_stack_leads_from_a_signal_stack_to_the_stack),
+		cmocka_unit_test(a_function_that_was_interrupted_without_a_frame_has_a_caller),
 		cmocka_unit_test(a_stack_of_a_thread_ends_with_it),
 		cmocka_unit_test(a_frame_pointer_that_leads_nowhere_ends_the_walk),
 		cmocka_unit_test(a_function_that_is_not_exported_has_a_name_too),
