@@ -270,9 +270,6 @@ bool unwind_step(struct unwind *u)
 
 	if (!loaded_at(pc, &o))
 		return step_out_of_handler(u) || step_by_frame_pointer(u);
-	/* It can be read, though nobody may have yet. */
-	if (is_vdso(&o))
-		u->page = ALIGN_DOWN(u->reg[UNWIND_PC], os_page_size());
 	if (unwind_row(&o, pc, &row, &found))
 		return ((row.signal || is_vdso(&o)) && step_out_of_handler(u)) || apply(u, &row);
 	return !found && step_by_frame_pointer(u);
