@@ -34,5 +34,5 @@ void huge_touch(void *p)
 	u64 ns = os_touch(p);
 
 	if (unlikely(ns > DEAR_NS))
-		ADD_ONCE(spent_us, ns / 1000);
+		counter_add(spent_us, ns / 1000);
 }

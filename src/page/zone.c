@@ -181,13 +181,17 @@ static bool huge_wanted(const struct zone *z)
 static bool commit_blocks(struct region *r, u32 first, u32 last)
 {
 	for (u32 h = first; h <= last; h++) {
+		size_t done;
 		u32 from = h;
 
 		while (h <= last && !(r->committed >> h & 1))
 			h++;
 		if (h == from)
 			continue;
-		if (!os_commit((void *)(r->base + from * HUGE_SIZE), (h - from) * HUGE_SIZE))
+		/* Once more over what is in use, and memcheck takes its red zones for the program's. */
+		done = from ? 0 : r->open * FRAME_SIZE;
+		if (!os_commit((void *)(r->base + from * HUGE_SIZE + done),
+			       (h - from) * HUGE_SIZE - done))
 			return false;
 		r->committed |= (~0u >> (32 - (h - from))) << from;
 	}
