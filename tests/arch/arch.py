@@ -6,8 +6,9 @@ usage: arch.py [--all] [--table FILE] [--build DIRECTORY] [MACHINE…]
 
 For each machine: it builds with -Werror; the unit tests and programs that use it from outside hold;
 a program that is linked with it, also statically, has its malloc. Without --all: some of them,
-compiled with -O0. --table writes the results as a table. What an emulator or a C library cannot do
-is skipped, by name, with the reason.
+compiled with -O0. --table writes the results as a table; if only some machines are named, the rows
+of the others stay as they are. What an emulator or a C library cannot do is skipped, by name, with
+the reason.
 """
 
 import argparse
@@ -228,16 +229,17 @@ def try_machine(machine, build, everything, tap):
     rows = []
 
     def report(where, page, results):
-        where = f"{where}, {page // 1024} KiB"
+        where, done = f"{where}, {page // 1024} KiB", []
         for r in results:
             tap.ok(r.good, f"{where}: {r.program}", outcome(r.run))
-        rows.append(row(where, results))
+            done.append(r)
+        rows.append(row(where, done))
 
     pages = machine.pages if everything else machine.pages[:1] + machine.pages[2:]
     for page in pages:
-        report(machine.name, page, [
+        report(machine.name, page, (
             execute(machine, tree, path, page) for name, path in sorted(programs.items())
-            if wanted(machine.programs, name, page)])
+            if wanted(machine.programs, name, page)))
     if machine.name in GUESTS:
         guest, page = GUESTS[machine.name]
         chosen = {n: p for n, p in sorted(programs.items()) if wanted(GUEST_PROGRAMS, n, page)}
@@ -245,7 +247,7 @@ def try_machine(machine, build, everything, tap):
             version, results = in_guest(guest, tree, chosen, 3600 if everything else 240)
         except vm.Missing as why:
             tap.skip(f"{machine.name} in a virtual machine", str(why))
-            rows.append((f"{machine.name} in a virtual machine", str(why), "", "", ""))
+            rows.append((f"{machine.name}, in a virtual machine", str(why), "", "", ""))
         except vm.Hung as why:
             tap.ok(False, f"{machine.name} in a virtual machine: the guest ends", str(why))
         else:
@@ -276,7 +278,17 @@ def refused(build, tap):
                   "i686 is refused when it is configured", outcome(result))
 
 
-def table(rows, missing):
+def old_rows(path):
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [line[2:-2].split(" | ") for line in text.splitlines() if line.startswith("| ")]
+
+
+def of_machine(rows, machine):
+    return [row for row in rows if row[0].partition(",")[0] == machine.name]
+
+
+def table(rows):
+    missing = [m.name for m in MACHINES if not of_machine(rows, m)]
     lines = [
         *HEAD.splitlines(),
         "",
@@ -309,22 +321,26 @@ def main():
     parser.add_argument("--build", type=pathlib.Path)
     parser.add_argument("machine", nargs="*")
     args = parser.parse_args()
-    tap, rows, missing = Tap(), [], []
+    known = {m.name: m for m in MACHINES}
+    unknown = [name for name in args.machine if name not in known]
+    if unknown:
+        sys.exit(f"arch.py: no such machine: {', '.join(unknown)}; there are {', '.join(known)}")
+    tap, rows = Tap(), {}
     with tempfile.TemporaryDirectory() as scratch:
         build = args.build or pathlib.Path(scratch)
-        for machine in MACHINES:
-            chosen = args.machine or [m.name for m in MACHINES if args.all or m.name in CI]
-            if machine.name not in chosen:
-                continue
+        for name in args.machine or (known if args.all else CI):
+            machine, rows[name] = known[name], []
             lacking = [t for t in machine.tools if not shutil.which(t)]
             if lacking:
-                missing.append(machine.name)
-                tap.skip(machine.name, f"no {', '.join(lacking)}")
+                tap.skip(name, f"no {', '.join(lacking)}")
                 continue
-            rows += try_machine(machine, build, args.all, tap)
+            rows[name] = try_machine(machine, build, args.all, tap)
         refused(build, tap)
     if args.table:
-        pathlib.Path(args.table).write_text(table(rows, missing), encoding="utf-8")
+        path = pathlib.Path(args.table)
+        old = old_rows(path) if args.machine else []
+        merged = [r for m in MACHINES for r in rows.get(m.name, of_machine(old, m))]
+        path.write_text(table(merged), encoding="utf-8")
     tap.done()
 
 
