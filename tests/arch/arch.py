@@ -312,7 +312,7 @@ def table(rows):
               + ", ".join(f"`{u}`" for u in sorted(SMALL_PAGES)) + ".", "", "Not with musl:", ""]
     lines += [f"- `{test}`: {why}" for test, why in MUSL.items()]
     if missing:
-        lines += ["", "Not to be had where this table was made: " + ", ".join(missing) + "."]
+        lines += ["", "Without a row here: " + ", ".join(missing) + "."]
     return "\n".join(lines) + "\n"
 
 
