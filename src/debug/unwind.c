@@ -255,7 +255,10 @@ static bool step_out_of_handler(struct unwind *u)
 }
 #endif
 
-/* The kernel's own object, which no file has: its table need not say that the frame is a signal's. */
+/*
+ * The kernel's own object, which no file has. Its table need not say that a frame is a signal's, and some kernels' have
+ * no table.
+ */
 static bool is_vdso(const struct loaded *o)
 {
 	return !strncmp(o->name, "linux-vdso", 10);
@@ -270,7 +273,9 @@ bool unwind_step(struct unwind *u)
 
 	if (!loaded_at(pc, &o))
 		return step_out_of_handler(u) || step_by_frame_pointer(u);
+	if (is_vdso(&o) && step_out_of_handler(u))
+		return true;
 	if (unwind_row(&o, pc, &row, &found))
-		return ((row.signal || is_vdso(&o)) && step_out_of_handler(u)) || apply(u, &row);
+		return (row.signal && step_out_of_handler(u)) || apply(u, &row);
 	return !found && step_by_frame_pointer(u);
 }

@@ -145,18 +145,19 @@ static void large(void)
 
 static void large_alone(void)
 {
+	size_t page = os_page_size();
 	void *p[2], *q;
 
 	start("num_objects:1,num_large:2,skip_covered_thresh:100");
 	p[0] = sample(64);
 	check(p[0] && !sample(64));
-	check((p[0] = sample(20000)) && (p[1] = sample(os_page_size() + 1)));
-	check(!sample(20000));
-	check(p[1] > p[0] && !is_kfence_address((char *)p[1] + KFENCE_LARGE_MAX + os_page_size()));
+	check((p[0] = sample(2 * page)) && (p[1] = sample(page + 1)));
+	check(!sample(2 * page));
+	check(p[1] > p[0] && !is_kfence_address((char *)p[1] + KFENCE_LARGE_MAX + page));
 	give(p[1]);
 	give(p[0]);
-	q = sample(30000);
-	check((uintptr_t)q - ALIGN_DOWN((uintptr_t)p[1], os_page_size()) < 30000);
+	q = sample(3 * page);
+	check((uintptr_t)q - ALIGN_DOWN((uintptr_t)p[1], page) < 3 * page);
 }
 
 TEST(larger_ones_have_rooms_of_their_own)
@@ -326,12 +327,14 @@ TEST(where_the_system_gives_nothing_there_are_no_samples)
 
 static void all_of_it(void)
 {
+	const size_t two_pages = 2 * os_page_size();
+
 	start("all,num_large:7");
 	check(kfence.set.num_objects == 8192 && kfence.set.num_large == 7);
 	check(kfence.set.burst == 1000000 && kfence.set.handler == 1);
 	for (int i = 0; i < 7; i++)
-		check(kfence_alloc(cache(8192), 8192, GFP_KERNEL, NULL));
-	check(!kfence_alloc(cache(8192), 8192, GFP_KERNEL, NULL));
+		check(kfence_alloc(cache(two_pages), two_pages, GFP_KERNEL, NULL));
+	check(!kfence_alloc(cache(two_pages), two_pages, GFP_KERNEL, NULL));
 	check(kfence_alloc(cache(8), 8, GFP_KERNEL, NULL));
 }
 

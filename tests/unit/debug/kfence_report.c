@@ -257,23 +257,27 @@ TEST(or_at_exit_if_it_is_not)
 		       "\nallocated %t%s");
 }
 
+/* More than two pages, and their class is a little larger; and far behind them. */
+#define LARGE_SIZE (os_page_size() * 5 / 2 - 240)
+#define FAR (LARGE_SIZE + 90000)
+
 static char *large_one(const char *settings, bool right)
 {
 	start(settings);
-	return sample_at(right, 10000);
+	return sample_at(right, LARGE_SIZE);
 }
 
 #define LARGE "num_objects:1,num_large:2,handler:1,sample_interval:50"
 
 static void large_right(void)
 {
-	write_byte(large_one(LARGE, true) + 10000);
+	write_byte(large_one(LARGE, true) + LARGE_SIZE);
 	AND_BACK;
 }
 
 static void large_far_right(void)
 {
-	write_byte(large_one(LARGE, false) + 100000);
+	write_byte(large_one(LARGE, false) + FAR);
 	AND_BACK;
 }
 
@@ -296,13 +300,13 @@ static void large_corrupted(void)
 {
 	char *p = large_one(LARGE, false);
 
-	p[10001] = 'A';
+	p[LARGE_SIZE + 1] = 'A';
 	give(p);
 	AND_BACK;
 }
 
-#define LARGE_BORN                                               \
-	"\nkfence-#%n: %a-%a, size=10000, cache=kmalloc-10240\n" \
+#define LARGE_BORN                                         \
+	"\nkfence-#%n: %a-%a, size=%n, cache=kmalloc-%n\n" \
 	"\nallocated %t%s"
 
 TEST(the_same_is_said_of_larger_objects)
@@ -332,13 +336,13 @@ static void large_opened_and_closed(void)
 
 	options.abort = false;
 	p = large_one("num_objects:1,num_large:1,handler:1,sample_interval:50", false);
-	write_byte(p + 100000);
+	write_byte(p + FAR);
 	give(p);
-	p = sample(10000);
+	p = sample(LARGE_SIZE);
 	check(p);
 	kfence.set.handler = 0;
 	signal(SIGSEGV, SIG_DFL);
-	read_byte((char *)ALIGN_DOWN((uintptr_t)p, os_page_size()) + 100000);
+	read_byte((char *)ALIGN_DOWN((uintptr_t)p, os_page_size()) + FAR);
 }
 
 TEST(a_page_that_an_error_opened_behind_one_is_closed_again)
