@@ -178,6 +178,10 @@ def ours(program):
     tap.ok(len(crimes) > 200, f"there are {len(crimes)} crimes")
     for setting in MUST:
         results = commit_all(program, crimes, library(), OURS[setting])
+        # KFENCE takes samples: a block that it missed on a loaded machine has a second chance.
+        missed = [c for c in crimes if "KFENCE" in setting and expected(setting, c) == "caught"
+                  and judge(results[c]) != "caught"]
+        results.update(commit_all(program, missed, library(), OURS[setting]))
         for wanted in WORDS:
             wrong, count = [], 0
             for crime, result in results.items():
