@@ -79,20 +79,20 @@ bool os_unmap(void *addr, size_t size)
 }
 
 /*
- * The kernel places a mapping next to the last one, so behind an aligned one of the same size the
- * exact size is aligned already; otherwise map too much and cut.
+ * With so many bytes more in front. The kernel places a mapping next to the last one, so behind an aligned one of the
+ * same size the exact size is aligned already, but for those bytes; otherwise map too much and cut.
  */
-/* So many bytes more are mapped in front. */
 static void *map_aligned(size_t size, size_t align, int prot, size_t before)
 {
 	size_t all = before + size, slack, head;
-	char *p = map(all, prot);
+	char *p = NULL;
 
-	if (!p)
-		return NULL;
-	if (!((uintptr_t)(p + before) & (align - 1)))
-		return p + before;
-	os_unmap(p, all);
+	if (!(before & (align - 1))) {
+		p = map(all, prot);
+		if (!p || !((uintptr_t)p & (align - 1)))
+			return p ? p + before : NULL;
+		os_unmap(p, all);
+	}
 	if (__builtin_add_overflow(all, align - os_page_size(), &slack))
 		return NULL;
 	p = map(slack, prot);

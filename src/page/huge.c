@@ -5,7 +5,7 @@
 #include "os/mem.h"
 #include "os/thread.h"
 
-/* 2 µs for each 4 KiB: no small fault is dearer where there is memory. */
+/* Between a cheap first touch, 0.2 to 0.6 ms, and a dear one, 3 to 5 ms. */
 static const u64 DEAR_NS = 1000000;
 
 enum {
@@ -18,10 +18,11 @@ static u64 spent_us; /* by dear touches since then */
 
 bool huge_pays(void)
 {
-	u64 now = os_now_ms(), began = READ_ONCE(began_ms);
+	u64 began = READ_ONCE(began_ms), now;
 
 	if (options.thp == THP_ALWAYS)
 		return true;
+	now = os_now_ms();
 	if (!began) {
 		WRITE_ONCE(began_ms, now);
 		began = now;

@@ -12,7 +12,8 @@
  *
  * and beyond that blocks of 2 MiB stay small.
  *
- * No lock: the sums are hints, and a lost update tries a block sooner.
+ * No lock: one sum, which is added to atomically, and a start that threads which ask first together set to about the
+ * same time.
  */
 #pragma once
 
