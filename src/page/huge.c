@@ -30,10 +30,10 @@ bool huge_pays(void)
 	return READ_ONCE(spent_us) <= GRACE_US + (now - began) * 1000 / SHARE;
 }
 
-void huge_touch(void *p)
+void huge_touch(void *p, size_t n)
 {
 	u64 ns = os_touch(p);
 
 	if (unlikely(ns > DEAR_NS))
-		counter_add(spent_us, ns / 1000);
+		counter_add(spent_us, ns / 1000 * n);
 }

@@ -22,5 +22,8 @@
 /* Shall the next 2 MiB be a huge page? */
 bool huge_pays(void);
 
-/* Zeroes the first word of memory that reads as zero and is to be a huge page, and keeps its price in mind. */
-void huge_touch(void *p);
+/*
+ * Zeroes the first word of memory that reads as zero and is to be n huge pages, and keeps its price in mind: the others,
+ * which the program touches soon, are taken to cost the same.
+ */
+void huge_touch(void *p, size_t n);

@@ -182,7 +182,7 @@ static struct vm_struct *new_area(u32 nid, size_t size, size_t align, bool huge)
 		return NULL;
 	}
 	if (huge && os_hugepage(p, size, true))
-		huge_touch(p);
+		huge_touch(p, size / HUGE_SIZE);
 	set_mapping(area, p, size);
 	area->dirty = 0;
 	area->nid = nid;

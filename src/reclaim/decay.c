@@ -19,6 +19,7 @@ enum {
 	BARN_STEPS = 5,
 	REFUSED_MS = 1000,
 	PERCENT = 100,
+	BEYOND = 16, /* this part of what may stay goes with what must */
 	REFAULT_MS = 2000, /* what is wanted again so soon was given back too early */
 	PATIENCE = 4, /* grows by this factor ... */
 	PATIENCE_MAX = 16, /* ... up to this */
@@ -247,9 +248,9 @@ static void look(struct kmem_percpu *c, u64 now)
 	if (dirty > decay.seen)
 		decay.moved_ms = now;
 	WRITE_ONCE(decay.limit, dirty_limit(used, live, now));
-	/* A quarter more than must be: few long calls instead of many short ones. */
+	/* A little more than must be: few long calls instead of many short ones. */
 	if (dirty > decay.limit && now >= decay.refused_ms) {
-		gone = purge(dirty - decay.limit + decay.limit / 4, now + 1);
+		gone = purge(dirty - decay.limit + decay.limit / BEYOND, now + 1);
 		if (!gone)
 			decay.refused_ms = now + REFUSED_MS;
 		note_gone(gone, used + reclaim_dirty(), now);

@@ -9,7 +9,17 @@ static u64 word = 1;
 static void touch(u64 ns)
 {
 	weather.touch_ns = ns;
-	huge_touch(&word);
+	huge_touch(&word, 1);
+}
+
+/* Milliseconds until another is asked for. */
+static u64 wait_for_next(void)
+{
+	u64 began = weather.now_ms;
+
+	while (!huge_pays())
+		weather.now_ms++;
+	return weather.now_ms - began;
 }
 
 static int setup(__attribute__((unused)) void **state)
@@ -52,6 +62,19 @@ TEST(dear_touches_take_a_sixteenth_of_the_time)
 	assert_false(huge_pays());
 }
 
+/* The other pages of an area are touched where nobody sees it. */
+TEST(a_dear_touch_of_an_area_counts_for_all_its_pages)
+{
+	u64 alone;
+
+	wait_for_next();
+	touch(4000000);
+	alone = wait_for_next();
+	weather.touch_ns = 4000000;
+	huge_touch(&word, 12);
+	assert_in_range(wait_for_next(), 11 * alone, 13 * alone);
+}
+
 TEST(who_asks_for_always_gets_it)
 {
 	options.thp = THP_ALWAYS;
@@ -68,6 +91,7 @@ int main(void)
 		HUGE_TEST(the_first_touch_writes_a_zero),
 		HUGE_TEST(while_touches_are_cheap_every_block_is_huge),
 		HUGE_TEST(dear_touches_take_a_sixteenth_of_the_time),
+		HUGE_TEST(a_dear_touch_of_an_area_counts_for_all_its_pages),
 		HUGE_TEST(who_asks_for_always_gets_it),
 	};
 
