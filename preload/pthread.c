@@ -18,10 +18,12 @@
 
 static thread_create_fn real_create(void)
 {
+	/* An array: literals lie together, on a page that nothing else wants. */
+	static const char name[] = "pthread_create";
 	static thread_create_fn fn;
 
 	if (!fn)
-		fn = (thread_create_fn)dlsym(RTLD_NEXT, "pthread_create");
+		fn = (thread_create_fn)dlsym(RTLD_NEXT, name);
 	return fn;
 }
 
@@ -42,11 +44,12 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 /* The thread may have been the last but one. Those that are not waited for say so themselves if they ever allocated. */
 EXPORT int pthread_join(pthread_t thread, void **result)
 {
+	static const char name[] = "pthread_join";
 	static int (*join)(pthread_t, void **);
 	int error;
 
 	if (!join)
-		join = (int (*)(pthread_t, void **))dlsym(RTLD_NEXT, "pthread_join");
+		join = (int (*)(pthread_t, void **))dlsym(RTLD_NEXT, name);
 	error = join ? join(thread, result) : EINVAL;
 	if (!error)
 		kshrinkd_thread_ends();

@@ -31,8 +31,9 @@ enum {
 	ALWAYS_BYTES = 4 << 10, /* a cache's sheaves may have these in any case */
 	FLOOR_BYTES = 256 << 10, /* a thread that has fewer is not asked to shrink */
 	AGE_MS = 250,
-	SHARE = 4, /* all threads' sheaves together: this part of the heap ... */
-	THREADS = 2, /* ... but at least what so many may have */
+	OWN_SHARE = 8, /* one thread's sheaves: this part of the heap, but at least FLOOR_BYTES */
+	SHARE = 4, /* all threads' together: this part ... */
+	THREADS = 2, /* ... but at least what so many may have in a large heap */
 };
 
 u32 sheaf_first = 16;
@@ -74,8 +75,10 @@ void sheaf_allow(void)
 	size_t heap = zones_used() << FRAME_SHIFT;
 	u32 nr = max(READ_ONCE(nr_threads), 1u);
 	size_t together = max(heap / SHARE, THREADS * most);
+	size_t own = max(heap / OWN_SHARE, (size_t)FLOOR_BYTES);
 
-	WRITE_ONCE(allowed, (u32)min(together / nr, most));
+	own = min(own, most);
+	WRITE_ONCE(allowed, (u32)min(together / nr, own));
 }
 
 /* Sets a cache's capacity if the thread's bound lets it. */
