@@ -87,11 +87,12 @@ static __always_inline void tick_seldom(struct kmem_percpu *c)
 		tick(c);
 }
 
+/* A large block changes how much is dirty, and every time; how much the sheaves may hold, only in the long run. */
 void entry_tick(void)
 {
 	struct kmem_percpu *c = boot_thread();
 
-	tick(c);
+	tick(c && ++c->ticks % TICKS ? NULL : c);
 	percpu_put(c);
 }
 
