@@ -10,8 +10,8 @@
  *
  * (A sheaf from the barn may be larger than what this thread would make: bounds are kept when it
  * leaves the thread again.) Capacity starts at what fits a frame and doubles with every trip beyond the spare, up to 254 objects
- * or 64 KiB, as long as all sheaves of the thread stay under their bound in bytes; it halves
- * where a while passes without a miss (sheaf_age).
+ * or 64 KiB, as long as all sheaves of the thread stay under their bound in bytes, which grows with the heap (sheaf_allow);
+ * it halves where a while passes without a miss (sheaf_age).
  *
  * While a slot is being changed c->busy names it: a child of fork leaves that slot of this thread alone.
  */

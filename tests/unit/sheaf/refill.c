@@ -53,13 +53,33 @@ static void swing(struct kmem_percpu *c, u32 id, u32 n)
 	heap_verify(c);
 }
 
+enum { WEIGHT = 32 << (20 - FRAME_SHIFT) };
+
+/* Beside a small heap sheaves are small. */
+static struct page *be_large(void)
+{
+	bool clean;
+	struct page *weight = zone_alloc(&zones[0], WEIGHT, 0, &clean);
+
+	check(weight);
+	sheaf_allow();
+	return weight;
+}
+
+static void be_small(struct page *weight)
+{
+	zone_free(&zones[0], weight, WEIGHT, true);
+	sheaf_allow();
+}
+
 TEST(a_first_sheaf_is_what_fits_a_frame_and_30_objects_at_the_most)
 {
 	static const size_t sizes[] = { 16, 64, 128, 256, 1024, 4096, 65536, 256 << 10 };
 	static const u32 capacity[] = { 30, 30, 30, 16, 4, 1, 1, 1 };
+	struct page *weight;
 
 	options.sheaf_bytes = GIB;
-	sheaf_allow();
+	weight = be_large();
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		struct kmem_percpu *freeing = heap_second_thread();
 		u32 id = kmalloc_index(sizes[i]);
@@ -74,6 +94,7 @@ TEST(a_first_sheaf_is_what_fits_a_frame_and_30_objects_at_the_most)
 		heap_verify(this_cpu);
 		heap_verify(freeing);
 	}
+	be_small(weight);
 }
 
 /* Another thread's objects, and the lines that they lie in, do not come back to who frees them first. */
@@ -114,9 +135,10 @@ TEST(capacity_grows_with_misses_up_to_its_bounds)
 {
 	static const size_t sizes[] = { 16, 64, 256, 1024, 4096, 65536, 256 << 10 };
 	static const u32 most[] = { 254, 254, 254, 64, 16, 2, 2 };
+	struct page *weight;
 
 	options.sheaf_bytes = GIB;
-	sheaf_allow();
+	weight = be_large();
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		u32 id = kmalloc_index(sizes[i]), last = 0;
 
@@ -127,6 +149,7 @@ TEST(capacity_grows_with_misses_up_to_its_bounds)
 		}
 		assert_int_equal(last, most[i]);
 	}
+	be_small(weight);
 }
 
 TEST(a_thread_that_stays_within_its_sheaves_misses_nothing)
@@ -167,10 +190,12 @@ TEST(all_sheaves_of_a_thread_stay_under_their_bound)
 	static const size_t bounds[] = { 0, 16 * KIB, 256 * KIB, 2 * MIB };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
+		struct page *weight;
+
 		heap_teardown(NULL);
 		heap_setup(NULL);
 		options.sheaf_bytes = bounds[i];
-		sheaf_allow();
+		weight = be_large();
 		swing_all_classes(this_cpu);
 		for (int large = 0; large < 2; large++) {
 			assert_true(this_cpu->bytes[large] <=
@@ -180,7 +205,22 @@ TEST(all_sheaves_of_a_thread_stay_under_their_bound)
 		for (u32 id = 1; id < NR_KMALLOC; id++)
 			barn_drain(id, percpu_pages(NULL));
 		assert_true(bytes_in_sheaves(this_cpu) <= this_cpu->bytes[0] + this_cpu->bytes[1]);
+		be_small(weight);
 	}
+}
+
+TEST(the_bound_of_one_thread_grows_with_the_heap)
+{
+	struct page *weight;
+
+	options.sheaf_bytes = 2 * MIB;
+	sheaf_allow();
+	swing_all_classes(this_cpu);
+	assert_in_range(counter_read(this_cpu->bytes[0]), 192 * KIB, 512 * KIB);
+	weight = be_large();
+	swing_all_classes(this_cpu);
+	assert_in_range(counter_read(this_cpu->bytes[0]), MIB, 2 * MIB);
+	be_small(weight);
 }
 
 TEST(the_bound_falls_where_there_are_many_threads)
@@ -499,6 +539,7 @@ int main(void)
 		REFILL_TEST(capacity_grows_with_misses_up_to_its_bounds),
 		REFILL_TEST(a_thread_that_stays_within_its_sheaves_misses_nothing),
 		REFILL_TEST(all_sheaves_of_a_thread_stay_under_their_bound),
+		REFILL_TEST(the_bound_of_one_thread_grows_with_the_heap),
 		REFILL_TEST(the_bound_falls_where_there_are_many_threads),
 		REFILL_TEST(a_class_without_room_for_a_sheaf_works_object_by_object),
 		REFILL_TEST(a_loop_around_any_edge_swaps_sheaves_and_touches_no_slab),
