@@ -104,6 +104,14 @@ u64 os_now_ms(void)
 	return (u64)ts.tv_sec * 1000 + (u64)ts.tv_nsec / 1000000;
 }
 
+u64 os_cpu_us(void)
+{
+	struct timespec ts = { 0, 0 };
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (u64)ts.tv_sec * 1000000 + (u64)ts.tv_nsec / 1000;
+}
+
 u32 os_thread_id(void)
 {
 	return (u32)gettid();

@@ -14,6 +14,9 @@ u64 os_now_ms(void);
 /* Nanoseconds of the same clock, not coarse. */
 u64 os_now_ns(void);
 
+/* Microseconds of processor time that the process has used. */
+u64 os_cpu_us(void);
+
 /* Milliseconds since 1970. */
 u64 os_wall_ms(void);
 

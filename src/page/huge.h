@@ -8,12 +8,12 @@
  * may have it back from the processor's TLB, one that writes its memory once has not. So the first touch is made here,
  * against the clock:
  *
- *	time of dear touches <= 10 ms + 1/16 of the time since the heap first asked
+ *	processor time of dear touches <= 1/64 of the process's, but for the last of them
  *
- * and beyond that blocks of 2 MiB stay small.
+ * and beyond that blocks of 2 MiB stay small. Of an area of many only the first is touched here: where that was dear, the
+ * area stays small, too.
  *
- * No lock: one sum, which is added to atomically, and a start that threads which ask first together set to about the
- * same time.
+ * No lock: one sum, which is added to atomically, and a time that threads set to about the same.
  */
 #pragma once
 
@@ -23,7 +23,7 @@
 bool huge_pays(void);
 
 /*
- * Zeroes the first word of memory that reads as zero and is to be n huge pages, and keeps its price in mind: the others,
- * which the program touches soon, are taken to cost the same.
+ * Zeroes the first word of memory that reads as zero and is to be a huge page, and keeps its price in mind. False: it was
+ * dear.
  */
-void huge_touch(void *p, size_t n);
+bool huge_touch(void *p);

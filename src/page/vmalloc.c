@@ -181,8 +181,8 @@ static struct vm_struct *new_area(u32 nid, size_t size, size_t align, bool huge)
 		memblock_free(area, sizeof(*area));
 		return NULL;
 	}
-	if (huge && os_hugepage(p, size, true))
-		huge_touch(p, size / HUGE_SIZE);
+	if (huge && os_hugepage(p, size, true) && !huge_touch(p))
+		os_hugepage(p, size, false);
 	set_mapping(area, p, size);
 	area->dirty = 0;
 	area->nid = nid;

@@ -240,14 +240,13 @@ static bool untouched(const struct region *r, u32 h)
 /*
  * Of the 2 MiB blocks that the frames lie in some may be untouched: ask for huge pages before their first touch, if the
  * heap wants them. A mapping that carries the advice from before will be populated whole in any case. They
- * are free as a whole here, so no return of memory is undone. Returns how many there are from the first block on, which
- * is to be touched; 0: it is none.
+ * are free as a whole here, so no return of memory is undone. True: the first of them is to be touched.
  */
-static u32 ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
+static bool ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
 {
 	bool wanted = huge_wanted(z);
 	u32 first = index >> HUGE_ORDER, last = (index + n - 1) >> HUGE_ORDER;
-	u32 asked = 0;
+	bool asked = false;
 
 	for (u32 h = first; h <= last; h++) {
 		u32 bit = 1u << h;
@@ -264,7 +263,7 @@ static u32 ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
 		}
 		WRITE_ONCE(r->huge, r->huge | bit);
 		ADD_ONCE(z->nr_huge, 1);
-		asked += h == first || asked;
+		asked |= h == first;
 	}
 	return asked;
 }
@@ -279,7 +278,7 @@ static void count_taken(struct zone *z, u32 n)
 struct taken {
 	struct page *page; /* NULL: none */
 	bool clean; /* every byte reads as zero */
-	u32 touch; /* so many huge pages from their first touch on, which is now (huge_touch) */
+	bool touch; /* a huge page from its first touch on, which is now (huge_touch) */
 	struct page *
 		fresh; /* a frame of untouched memory, or NULL: with several nodes it is looked where it lies */
 };
@@ -399,7 +398,7 @@ struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *c
 		t = take(z, n, align_order);
 	unlock(&z->lock, RANK_ZONE);
 	if (unlikely(t.page && t.touch))
-		huge_touch(page_address(t.page), t.touch);
+		huge_touch(page_address(t.page));
 	look_where(z, t);
 	*clean = t.clean;
 	return t.page;
@@ -457,7 +456,7 @@ u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **
 	}
 	unlock(&z->lock, RANK_ZONE);
 	if (unlikely(touch))
-		huge_touch(page_address(touch), 1);
+		huge_touch(page_address(touch));
 	look_where(z, fresh);
 	return got;
 }

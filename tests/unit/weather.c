@@ -71,6 +71,14 @@ u64 __wrap_os_now_ms(void)
 	return weather.now_ms ? weather.now_ms : __real_os_now_ms();
 }
 
+u64 __wrap_os_cpu_us(void);
+
+/* A process that does nothing else. */
+u64 __wrap_os_cpu_us(void)
+{
+	return __wrap_os_now_ms() * 1000;
+}
+
 u64 __real_os_touch(void *p);
 u64 __wrap_os_touch(void *p);
 
