@@ -13,6 +13,7 @@
 #include "init/boot.h"
 #include "os/thread.h"
 #include "page/highmem.h"
+#include "page/huge.h"
 #include "page/memblock.h"
 #include "page/section.h"
 #include "page/vmalloc.h"
@@ -99,6 +100,7 @@ void fork_child(void)
 	bool interrupted = false;
 
 	highmem_after_fork();
+	huge_after_fork();
 	stat_after_fork();
 	if (alone)
 		return;

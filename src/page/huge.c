@@ -8,26 +8,16 @@
 /* Between a cheap first touch, 0.2 to 0.6 ms, and a dear one, 3 to 9 ms. */
 static const u64 DEAR_NS = 1000000;
 
-enum {
-	SHARE = 64,
-	APART_US = 100000, /* more than threads that ask at once are */
-};
+enum { SHARE = 64 };
 
-static u64 asked_us; /* processor time when it was last asked */
-static u64 spent_us; /* of it, by dear touches */
+static u64 spent_us; /* by dear touches */
 
 bool huge_pays(void)
 {
-	u64 now;
+	u64 spent = counter_read(spent_us);
 
-	if (options.thp == THP_ALWAYS)
-		return true;
-	now = os_cpu_us();
-	/* A child of fork has used none, and owes nothing. */
-	if (unlikely(now + APART_US < READ_ONCE(asked_us)))
-		WRITE_ONCE(spent_us, 0);
-	WRITE_ONCE(asked_us, now);
-	return READ_ONCE(spent_us) <= now / SHARE;
+	/* The clock is a system call, which nobody pays for while touches are cheap. */
+	return !spent || options.thp == THP_ALWAYS || spent <= os_cpu_us() / SHARE;
 }
 
 bool huge_touch(void *p)
@@ -38,4 +28,9 @@ bool huge_touch(void *p)
 		return true;
 	counter_add(spent_us, ns / 1000);
 	return options.thp == THP_ALWAYS;
+}
+
+void huge_after_fork(void)
+{
+	WRITE_ONCE(spent_us, 0);
 }

@@ -13,7 +13,7 @@
  * and beyond that blocks of 2 MiB stay small. Of an area of many only the first is touched here: where that was dear, the
  * area stays small, too.
  *
- * No lock: one sum, which is added to atomically, and a time that threads set to about the same.
+ * No lock: one sum, which is added to atomically; who reads it a little too early takes one page more.
  */
 #pragma once
 
@@ -24,6 +24,9 @@ bool huge_pays(void);
 
 /*
  * Zeroes the first word of memory that reads as zero and is to be a huge page, and keeps its price in mind. False: it was
- * dear.
+ * dear, and nobody asked for huge pages always.
  */
 bool huge_touch(void *p);
+
+/* In the child, whose processor time begins anew: it owes nothing. */
+void huge_after_fork(void);
