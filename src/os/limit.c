@@ -120,7 +120,7 @@ size_t os_memory_room_lately(void)
 
 struct os_room os_memory_room_nearest(void)
 {
-	os_memory_room_lately();
+	os_memory_room();
 	return (struct os_room){ READ_ONCE(last.nearest.bytes), READ_ONCE(last.nearest.limit) };
 }
 

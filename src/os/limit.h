@@ -22,7 +22,7 @@ size_t os_memory_room_lately(void);
 
 /*
  * Of all these limits, and those beyond which the kernel only makes the process wait (memory.high), the one that is
- * nearest in proportion to it. As of some milliseconds ago.
+ * nearest in proportion to it. Makes system calls; keeps errno.
  */
 struct os_room {
 	size_t bytes, limit; /* SIZE_MAX: none */

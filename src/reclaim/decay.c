@@ -93,6 +93,11 @@ size_t reclaim_dirty(void)
 	return zone_dirty() + READ_ONCE(vm.cached_bytes);
 }
 
+size_t reclaim_held(void)
+{
+	return used_bytes() + reclaim_dirty();
+}
+
 /* Oldest areas first: what is unmapped is the address space that nobody may ever want again. */
 static size_t purge(size_t bytes, u64 now)
 {
@@ -262,10 +267,12 @@ static void look(struct kmem_percpu *c, u64 now)
 void reclaim_tick(struct kmem_percpu *c)
 {
 	u64 now = os_now_ms(), began;
+	size_t dirty = reclaim_dirty(), used = used_bytes();
 
 	if (c)
 		sheaf_age(c, now);
-	if (reclaim_dirty() <= READ_ONCE(decay.limit) && used_bytes() >= READ_ONCE(decay.low) &&
+	pressure_grown(used + dirty);
+	if (dirty <= READ_ONCE(decay.limit) && used >= READ_ONCE(decay.low) &&
 	    now < READ_ONCE(decay.next_ms))
 		return;
 	if (!lock_try(&reclaim_lock, RANK_RECLAIM))
@@ -276,7 +283,7 @@ void reclaim_tick(struct kmem_percpu *c)
 	unlock(&reclaim_lock, RANK_RECLAIM);
 	if (kshrinkd_runs())
 		kshrinkd_poke();
-	else if (used_bytes() >= WATCHED || options.soft_limit)
+	else if (used >= WATCHED || options.soft_limit)
 		pressure_tick(now);
 }
 

@@ -4,8 +4,6 @@
 #include "base/options.h"
 #include "os/pressure.h"
 #include "os/thread.h"
-#include "page/vmalloc.h"
-#include "page/zone.h"
 #include "reclaim/pressure.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/vmscan.h"
@@ -67,7 +65,7 @@ void kshrinkd_poke(void)
 
 static bool heap_is_small(void)
 {
-	return (zones_used() << FRAME_SHIFT) + READ_ONCE(vm.used_bytes) + reclaim_dirty() < WORTH;
+	return reclaim_held() < WORTH;
 }
 
 /* ms: -1 is without end. */

@@ -4,7 +4,6 @@
 #include "base/options.h"
 #include "os/limit.h"
 #include "os/thread.h"
-#include "page/vmalloc.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/shrinker.h"
 #include "reclaim/vmscan.h"
@@ -15,6 +14,7 @@ enum {
 	CALM_MS = 10000, /* without an event: the next one is asked for little again */
 	LEAST = 1 << 20, /* bytes that are something */
 	SHARE = 8, /* low: this part of what is free */
+	WATCHED = 16 << 20, /* bytes of heap: below, nobody asks how much room there is */
 };
 
 struct pressure_stat pressure_stats[NR_PRESSURE_SOURCES];
@@ -29,6 +29,12 @@ static struct {
 	enum slabmalloc_pressure_level level; /* of the last answer */
 	u64 tick_ms;
 } pressure = { .priority = DEF_PRIORITY, .pause_ms = ANSWER_MS };
+
+/* At the last look, by whichever thread: two that look at once may leave one's heap with the other's room, which are close. */
+static struct {
+	size_t heap, room, limit;
+	size_t next; /* a heap so large is looked at again */
+} seen = { .next = WATCHED };
 
 void pressure_call(void (*fn)(const struct slabmalloc_pressure *, void *), void *arg)
 {
@@ -99,17 +105,19 @@ size_t pressure_answer(enum pressure_source source, enum slabmalloc_pressure_lev
 }
 
 /*
- * The answers' pace: not for failures, which wait for theirs. What is more urgent than the last waits no longer than it must. A
- * thread whose tick it is may answer while kshrinkd begins to: then there are two.
+ * The answers' pace: not for failures, which wait for theirs. What is more urgent than the last waits no longer than it must, and
+ * a heap that grows into the last room does not wait while there is something to give back. A thread whose tick it is may answer
+ * while kshrinkd begins to: then there are two.
  */
-static void answer(enum pressure_source source, enum slabmalloc_pressure_level level)
+static void answer(enum pressure_source source, enum slabmalloc_pressure_level level, bool grown)
 {
 	u32 pause_ms =
 		level > READ_ONCE(pressure.level) ? (u32)ANSWER_MS : READ_ONCE(pressure.pause_ms);
 	u64 now = os_now_ms();
 
 	counter_add(pressure_stats[source].events, 1);
-	if (now - READ_ONCE(pressure.answer_ms) < pause_ms)
+	if (now - READ_ONCE(pressure.answer_ms) < pause_ms &&
+	    !(grown && vmscan_returnable() >= LEAST))
 		return;
 	WRITE_ONCE(pressure.answer_ms, now);
 	WRITE_ONCE(pressure.level, level);
@@ -118,37 +126,62 @@ static void answer(enum pressure_source source, enum slabmalloc_pressure_level l
 	WRITE_ONCE(pressure.pause_ms, pause_ms);
 }
 
-static void check_room(void)
+static size_t beyond(size_t a, size_t b)
+{
+	return a - min(a, b);
+}
+
+/* What was granted since the last look and has not been touched yet will be: it is no room any more. */
+static struct os_room look_at_room(void)
 {
 	struct os_room room = os_memory_room_nearest();
+	size_t heap = reclaim_held(), grown = beyond(heap, READ_ONCE(seen.heap));
+	size_t touched = beyond(READ_ONCE(seen.room), room.bytes), left;
+
+	if (room.limit != READ_ONCE(seen.limit))
+		grown = 0;
+	left = beyond(room.bytes, beyond(grown, touched));
+	WRITE_ONCE(seen.heap, heap);
+	WRITE_ONCE(seen.room, room.bytes);
+	WRITE_ONCE(seen.limit, room.limit);
+	WRITE_ONCE(seen.next,
+		   room.limit == SIZE_MAX ? SIZE_MAX : heap + max(left / 2, (size_t)LEAST));
+	return (struct os_room){ left, room.limit };
+}
+
+static void check_room(bool grown)
+{
+	struct os_room room = look_at_room();
 
 	if (room.bytes >= room.limit / 8)
 		return;
-	answer(CGROUP_ROOM, room.bytes < room.limit / 32 ? SLABMALLOC_PRESSURE_CRITICAL
-							 : SLABMALLOC_PRESSURE_MEDIUM);
+	answer(CGROUP_ROOM,
+	       room.bytes < room.limit / 32 ? SLABMALLOC_PRESSURE_CRITICAL
+					    : SLABMALLOC_PRESSURE_MEDIUM,
+	       grown);
+	look_at_room();
 }
 
 /* In eighths of the last eighth: the nearer, the more. */
 static void check_soft_limit(void)
 {
-	size_t soft = options.soft_limit, heap;
+	size_t soft = options.soft_limit, heap = reclaim_held();
 
-	if (!soft)
+	if (!soft || heap < soft - soft / 8)
 		return;
-	heap = (zones_used() << FRAME_SHIFT) + READ_ONCE(vm.used_bytes) + reclaim_dirty();
-	if (heap < soft - soft / 8)
-		return;
-	answer(SOFT_LIMIT, heap >= soft               ? SLABMALLOC_PRESSURE_CRITICAL
-			   : heap >= soft - soft / 16 ? SLABMALLOC_PRESSURE_MEDIUM
-						      : SLABMALLOC_PRESSURE_LOW);
+	answer(SOFT_LIMIT,
+	       heap >= soft               ? SLABMALLOC_PRESSURE_CRITICAL
+	       : heap >= soft - soft / 16 ? SLABMALLOC_PRESSURE_MEDIUM
+					  : SLABMALLOC_PRESSURE_LOW,
+	       false);
 }
 
 void pressure_check(u32 events)
 {
 	for (u32 i = 0; i < NR_OS_PRESSURES; i++)
 		if (events & 1u << i)
-			answer((enum pressure_source)i, SLABMALLOC_PRESSURE_MEDIUM);
-	check_room();
+			answer((enum pressure_source)i, SLABMALLOC_PRESSURE_MEDIUM, false);
+	check_room(false);
 	check_soft_limit();
 }
 
@@ -161,6 +194,12 @@ void pressure_tick(u64 now_ms)
 					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
 	pressure_check(os_pressure_look());
+}
+
+void pressure_grown(size_t heap)
+{
+	if (heap >= READ_ONCE(seen.next))
+		check_room(true);
 }
 
 void pressure_after_fork(void)

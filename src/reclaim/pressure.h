@@ -14,7 +14,12 @@
  * all, torn huge pages included. The program's shrinkers are asked for more from one answer to the next while the pressure lasts (priority
  * 12 down to 0), as their caches are worth something. Answers are at least ANSWER_MS apart, and farther if they bring nothing, but for failures.
  *
- * The program's functions are called without a lock of ours; by kshrinkd, or by the thread whose allocation failed: so they
+ * A group's room does not last for ANSWER_MS: it is looked at again when the heap has taken half of what was left, by the thread whose allocation
+ * it was, as in the kernel who allocates below the minimum watermark reclaims for itself. That thread waits for an answer that is under way.
+ *
+ *	room left	limit - usage + page cache - (grown since the last look - charged since then)
+ *
+ * The program's functions are called without a lock of ours; by kshrinkd, or by a thread that is allocating: so they
  * must not wait for a lock that a thread may hold while it allocates.
  */
 #pragma once
@@ -47,6 +52,9 @@ void pressure_check(u32 events);
 
 /* For slow paths of a process without kshrinkd: at most every 100 ms. */
 void pressure_tick(u64 now_ms);
+
+/* For all slow paths, with reclaim_held(): where it took half of the room that was left, the calling thread looks, and answers. */
+void pressure_grown(size_t heap);
 
 /* An allocation failed; pressure_answer, if it comes to that, is the caller's. */
 void pressure_failed(void);

@@ -36,6 +36,9 @@ extern struct lock reclaim_lock;
 /* Free memory that is resident, in bytes. */
 size_t reclaim_dirty(void);
 
+/* The heap: what is in use, touched or not, and what is dirty. */
+size_t reclaim_held(void);
+
 /* After every slow path; c is the calling thread's sheaves or NULL. Keeps errno. */
 void reclaim_tick(struct kmem_percpu *c);
 

@@ -80,21 +80,21 @@ class Test:
                         f"A {lives}, B {b.returncode}, killed {place.killed()}")
         self.says_what_is_used(what)
 
-    def phases(self):
-        """One process has less time to give way to itself. Who returns nothing needs 476 MiB."""
+    def phases(self, what, **settings):
+        """One process gives way to itself as it grows. Who returns nothing needs 476 MiB."""
         command = [self.pressure, "--mib", "256", "--need_mib", "220", "--phases", "2"]
-        with group.Group(448 * MIB) as place:
-            done = subprocess.run(command, env=self.environment(), preexec_fn=place.enter,
+        with group.Group(352 * MIB) as place:
+            done = subprocess.run(command, env=self.environment(**settings), preexec_fn=place.enter,
                                   capture_output=True, check=False)
-            self.tap.ok(done.returncode == 0, "a process whose phases alternate survives",
-                        done.returncode, done.stderr)
+            self.tap.ok(done.returncode == 0, f"{what} survives", done.returncode, done.stderr)
 
     def in_groups(self):
         """What needs a memory cgroup."""
         with group.Group(LIMIT) as place:
             self.filled("limit:auto", LIMIT // MIB, place, SLABMALLOC_LIMIT="auto")
         self.show("a group's limit")
-        self.phases()
+        self.phases("a process whose phases alternate")
+        self.phases("and without kshrinkd", SLABMALLOC_KSHRINKD="off")
         if os.geteuid() == 0:
             nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
             self.show("an unprivileged user", prefix=nobody)
