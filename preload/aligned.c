@@ -54,8 +54,6 @@ EXPORT void *pvalloc(size_t n)
 	return entry_memalign(os_page_size(), ALIGN(max(n, (size_t)1), os_page_size()));
 }
 
-#define LIBC_ALIAS(name) EXPORT extern __typeof__(name) __libc_##name __attribute__((alias(#name)))
-
 LIBC_ALIAS(memalign);
 LIBC_ALIAS(valloc);
 LIBC_ALIAS(pvalloc);

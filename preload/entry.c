@@ -207,8 +207,12 @@ static noinline void *kmalloc_miss(u32 id, size_t n, gfp_t gfp, const void *call
 		return kmalloc_diverted(id, n, gfp, caller);
 	if (unlikely(kfence_wanted()) && (p = kfence_alloc(cache_of(id), n, gfp, caller)))
 		return p;
-	slab_note_asked(id, n);
-	return hand_out(entry_take(id, gfp), n, gfp & __GFP_ZERO);
+	p = sheaf_swap_alloc(id);
+	if (unlikely(!p)) {
+		slab_note_asked(id, n);
+		p = entry_take(id, gfp);
+	}
+	return hand_out(p, n, gfp & __GFP_ZERO);
 }
 
 static __always_inline void *kmalloc_class(u32 id, size_t n, gfp_t gfp, const void *caller)
@@ -367,18 +371,6 @@ void *entry_memalign(size_t align, size_t n)
 	return kmalloc_class(id, kmalloc_divert[id] ? n : ALIGN(n, align), GFP_KERNEL, CALLER);
 }
 
-/* The kmalloc cache of the object that starts at p; 0: there is none. */
-static u32 object_class(void *p)
-{
-	uintptr_t address = (uintptr_t)p;
-	u32 id;
-
-	if (address >> ADDRESS_BITS || address % KMALLOC_GRAIN)
-		return 0;
-	id = slot_cache(*class_of(address) / CLASS_UNIT) - kmalloc_shift;
-	return id < NR_KMALLOC ? id : 0;
-}
-
 static __cold bool object_is_bad(u32 id, void *p, const char *function)
 {
 	const struct call call = { function, p };
@@ -446,15 +438,16 @@ static void free_other(void *p, const char *function, const void *caller)
 
 void entry_free_from(void *p, const char *function, const void *caller)
 {
-	int saved = errno;
+	int saved;
 	u32 id;
 
 	if (!p)
 		return;
+	saved = errno;
 	id = object_class(p);
 	if (!id)
 		free_other(p, function, caller);
-	else if (entry_in_use(id, p, function))
+	else if (!sheaf_swap_free(id, p) && entry_in_use(id, p, function))
 		free_object(id, p);
 	errno = saved;
 }
@@ -475,7 +468,7 @@ static size_t other_size(void *p)
 	return is_kfence_address(p) ? kfence_ksize(p) : large_size(p);
 }
 
-static size_t block_size(void *p, u32 id, const char *function)
+size_t entry_block_size(void *p, u32 id, const char *function)
 {
 	size_t size = id ? cache_of(id)->size : other_size(p);
 
@@ -493,80 +486,5 @@ size_t entry_usable_size(void *p, const char *function)
 		zero_size_in_use(&(struct call){ function, p });
 		return 0;
 	}
-	return p ? block_size(p, object_class(p), function) : 0;
-}
-
-/*
- * Who lets a block grow lets it grow again: an eighth to spare, so that appending copies each byte a few times
- * and not once for every class.
- */
-static size_t with_room(size_t n)
-{
-	return n + n / 8 <= KMALLOC_MAX ? n + n / 8 : n;
-}
-
-/* The class is the same, or a smaller one would save less than half. */
-static bool stays(u32 id, size_t n)
-{
-	size_t old = cache_of(id)->size;
-
-	return id && n <= old && (n > old / 2 || kmalloc_index(n) == id);
-}
-
-/* The class that a sampled object stands in for. */
-static u32 sampled_class(const void *p)
-{
-	const struct kmem_cache *s = cache_at(p);
-
-	return s && s->flags & SLAB_SAMPLED ? kmalloc_index(s->object_size) : 0;
-}
-
-/* In place where it can; large blocks by moving pages, never bytes. Otherwise a new block and a copy. */
-void *entry_realloc(void *p, size_t n)
-{
-	u32 id;
-	size_t old;
-	void *q;
-
-	if (!p)
-		return entry_malloc(n);
-	if (!n) {
-		entry_free_from(p, "realloc", CALLER);
-		return NULL;
-	}
-	if (n > PTRDIFF_MAX)
-		return entry_no_memory();
-	id = object_class(p);
-	/* Nothing is done to a block that stays: it is only asked for the key that a freed one has. */
-	if (stays(id, n) && likely(!object_keyed(p)))
-		return p;
-	if (unlikely(is_zero_size(p))) {
-		q = zero_size_in_use(&(struct call){ "realloc", p }) ? entry_malloc(n) : NULL;
-		if (q)
-			entry_free(p);
-		return q;
-	}
-	old = block_size(p, id, "realloc");
-	if (profile_on() && !id)
-		id = sampled_class(p);
-	if (!old || stays(id, n))
-		return old ? p : NULL;
-	if (!id && n > KMALLOC_MAX) {
-		/* Once it has moved, its address is anybody's. */
-		if (profile_on())
-			profile_free(p);
-		q = large_resize(p, n);
-		entry_tick();
-		if (q && profile_on())
-			entry_count(q, n, n, CALLER);
-		if (q)
-			return q;
-	}
-	/* What is diverted gets exactly what it asks for: debugging watches the rest. */
-	q = entry_kmalloc(id && n > old ? with_room(n) : n, GFP_KERNEL, CALLER);
-	if (!q)
-		return NULL;
-	memcpy(q, p, min(old, n));
-	entry_free(p);
-	return q;
+	return p ? entry_block_size(p, object_class(p), function) : 0;
 }

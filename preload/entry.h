@@ -12,6 +12,9 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* libc's own name for one of malloc's. */
+#define LIBC_ALIAS(name) EXPORT extern __typeof__(name) __libc_##name __attribute__((alias(#name)))
+
 /* For what programs call most: it starts a line of the instruction cache (5 % of a malloc and free pair). */
 #define HOT __attribute__((aligned(64)))
 
@@ -22,7 +25,6 @@
 void *entry_malloc_slow(size_t n);
 void *entry_calloc_slow(size_t n);
 void entry_free_slow(void *p, const char *function);
-void *entry_realloc(void *p, size_t n);
 
 /* n > 0 bytes as gfp says; NULL and errno ENOMEM. (No zones: kmalloc.c.) */
 void *entry_kmalloc(size_t n, gfp_t gfp, const void *caller);
@@ -53,6 +55,9 @@ void *entry_memalign(size_t align, size_t n);
 
 /* Usable bytes of the block at p; 0 after a report: p is none. */
 size_t entry_usable_size(void *p, const char *function);
+
+/* The same of a block of class id, or of none (0). */
+size_t entry_block_size(void *p, u32 id, const char *function);
 
 /* An object of cache id as it lies in a sheaf; NULL and errno ENOMEM. */
 void *entry_take(u32 id, gfp_t gfp);
@@ -92,6 +97,18 @@ static inline struct kmem_cache *cache_at(const void *p)
 	struct page *slab = virt_to_slab((uintptr_t)p);
 
 	return slab ? typed_of(slab->cache) : NULL;
+}
+
+/* The kmalloc cache of the object that starts at p; 0: there is none. */
+static __always_inline u32 object_class(void *p)
+{
+	uintptr_t address = (uintptr_t)p;
+	u32 id;
+
+	if (address >> ADDRESS_BITS || address % KMALLOC_GRAIN)
+		return 0;
+	id = slot_cache(*class_of(address) / CLASS_UNIT) - kmalloc_shift;
+	return id < NR_KMALLOC ? id : 0;
 }
 
 static __always_inline void *entry_malloc(size_t n)

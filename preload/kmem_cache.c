@@ -62,7 +62,7 @@ static void *take(struct kmem_cache *s, gfp_t gfp)
 {
 	uintptr_t *object = gated_hit(s);
 
-	if (!object)
+	if (!object && !(object = sheaf_swap_alloc(s->id)))
 		object = entry_take(s->id, gfp);
 	if (object && has_key(s))
 		object[1] = 0;

@@ -63,30 +63,11 @@ EXPORT HOT void *calloc(size_t count, size_t size)
 	return __builtin_memset(words, 0, n);
 }
 
-EXPORT void *realloc(void *p, size_t n)
-{
-	return entry_realloc(p, n);
-}
-
-EXPORT void *reallocarray(void *p, size_t count, size_t size)
-{
-	size_t n;
-
-	if (__builtin_mul_overflow(count, size, &n)) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	return entry_realloc(p, n);
-}
-
 EXPORT size_t malloc_usable_size(void *p)
 {
 	return entry_usable_size(p, "malloc_usable_size");
 }
 
-#define LIBC_ALIAS(name) EXPORT extern __typeof__(name) __libc_##name __attribute__((alias(#name)))
-
 LIBC_ALIAS(malloc);
 LIBC_ALIAS(free);
 LIBC_ALIAS(calloc);
-LIBC_ALIAS(realloc);

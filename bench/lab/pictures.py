@@ -72,14 +72,16 @@ def scatter(plt, results, rows, allocators):
     """Who is fast and small at once: to the left and low."""
     figure, axes = plt.subplots(figsize=(6, 4.6), layout="constrained")
     paint = colours(allocators)
-    for a in allocators:
-        x, y = (mean(results, rows, a.name, m) for m in ("seconds", "peak_rss_kib"))
-        if x and y:
-            own = a.name == "slabmalloc"
-            axes.scatter(x, y, s=190 if own else 90, color=paint[a.name],
-                         marker="D" if own else "o")
-            axes.annotate(f"{a.name}  {x:.2f}, {y:.2f}", (x, y), xytext=(9, 7),
-                          textcoords="offset points", fontweight="bold" if own else "normal")
+    points = {a.name: [mean(results, rows, a.name, m) for m in ("seconds", "peak_rss_kib")]
+              for a in allocators}
+    points = {name: point for name, point in points.items() if all(point)}
+    for name, (x, y) in points.items():
+        own = name == "slabmalloc"
+        # Above its point, unless another one is there.
+        crowded = any(n != name and 0 <= other - y < 0.05 for n, (_, other) in points.items())
+        axes.scatter(x, y, s=190 if own else 90, color=paint[name], marker="D" if own else "o")
+        axes.annotate(f"{name}  {x:.2f}, {y:.2f}", (x, y), xytext=(9, -15 if crowded else 7),
+                      textcoords="offset points", fontweight="bold" if own else "normal")
     axes.axvline(1, color="#bbbbbb", linewidth=1)
     axes.axhline(1, color="#bbbbbb", linewidth=1)
     axes.margins(0.3)

@@ -2,7 +2,7 @@
 /*
  * profile.h - heap profiles of the running program.
  *
- * They are taken while SLABMALLOC_PROFILE or SLABMALLOC_LEAKS is set in the environment: libslabmalloc(7).
+ * They are taken while SLABMALLOC_PROFILE or SLABMALLOC_LEAKS is set in the environment: slabmalloc_debug(7).
  */
 #ifndef SLABMALLOC_PROFILE_H
 #define SLABMALLOC_PROFILE_H

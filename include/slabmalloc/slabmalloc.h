@@ -43,7 +43,7 @@ enum slabmalloc_stats_format {
  * @fd: an open file descriptor
  * @format: in which format
  *
- * The same that SLABMALLOC_STATS writes at exit; slabmalloc_stats(3) tells what it means. Neither allocates nor waits for
+ * The same that SLABMALLOC_STATS writes at exit; slabmalloc_stats(3) and (5) tell what it means. Neither allocates nor waits for
  * a lock: it may be called in a signal handler, and while other threads allocate.
  *
  * Return: 0, or -1 with errno EBADF for a negative @fd, EINVAL for a @format that there is not, EIO when not all

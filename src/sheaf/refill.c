@@ -143,12 +143,13 @@ static bool open_slot(struct kmem_percpu *c, u32 nr)
 }
 
 /* The main sheaf becomes the spare, the spare (there is one) the main sheaf. */
-static void swap_spare(struct sheaf_slot *slot)
+static void swap_spare(struct kmem_percpu *c, struct sheaf_slot *slot)
 {
 	struct slab_sheaf *spare = slot->spare;
 
 	WRITE_ONCE(slot->spare, main_sheaf(slot));
 	set_main(slot, spare);
+	ADD_ONCE(c->events.swaps, 1);
 }
 
 /* The main sheaf is empty: another takes its place, and it becomes the spare where there may be one and is none. */
@@ -216,8 +217,7 @@ static void fill(struct kmem_percpu *c, u32 nr, u32 nid, bool opened)
 	struct slab_sheaf *full;
 
 	if (slot->spare && slot->spare->size) {
-		swap_spare(slot);
-		ADD_ONCE(c->events.swaps, 1);
+		swap_spare(c, slot);
 		return;
 	}
 	if (!opened)
@@ -252,6 +252,22 @@ static bool is_one_of_the_first(struct kmem_percpu *c, u32 nr)
 		return false;
 	m->misses++;
 	return true;
+}
+
+void *sheaf_swap_alloc(u32 id)
+{
+	struct kmem_percpu *c = this_cpu;
+	u32 nr = near_slot(c, id);
+	struct sheaf_slot *slot = slot_of(c, nr);
+	void *object;
+
+	if (slot->top != slot->base || !slot->spare || !slot->spare->size)
+		return NULL;
+	busy_begin(c, nr);
+	swap_spare(c, slot);
+	object = sheaf_pop(slot, slot->top);
+	busy_end(c);
+	return object;
 }
 
 noinline void *sheaf_alloc_slow(struct kmem_percpu *c, u32 id)
@@ -332,7 +348,7 @@ void *sheaf_alloc_atomic(struct kmem_percpu *c, u32 id)
 	}
 	busy_begin(c, nr);
 	if (slot->top == slot->base && slot->spare && slot->spare->size)
-		swap_spare(slot);
+		swap_spare(c, slot);
 	if (slot->top == slot->base)
 		WRITE_ONCE(slot->top, slot->top + slab_alloc_batch(id, src, slot->base + 1, 1));
 	object[0] = slot->top > slot->base ? sheaf_pop(slot, slot->top) : NULL;
@@ -428,6 +444,22 @@ static void make_room(struct kmem_percpu *c, u32 nr)
 static u32 home_slot(u32 id, const void *object)
 {
 	return likely(id >= NR_KMALLOC || !numa_many()) ? id : node_panel(object_nid(object)) + id;
+}
+
+bool sheaf_swap_free(u32 id, void *object)
+{
+	struct kmem_percpu *c = this_cpu;
+	u32 nr = home_slot(id, object);
+	struct sheaf_slot *slot = slot_of(c, nr);
+
+	if (slot->top != slot->limit || !slot->spare || slot->spare->size || object_keyed(object))
+		return false;
+	busy_begin(c, nr);
+	swap_spare(c, slot);
+	((uintptr_t *)object)[1] = object_key();
+	sheaf_push(slot, slot->top, object);
+	busy_end(c);
+	return true;
 }
 
 noinline void sheaf_free_slow(struct kmem_percpu *c, u32 id, void *object)

@@ -362,7 +362,15 @@ static __always_inline bool sheaf_free(void *p)
 	return true;
 }
 
-/* refill.c: the misses. c is the calling thread's, attached. */
+/*
+ * refill.c: the misses. The main sheaf is empty, or full, and the spare is the other way round: the two change places. Where sizes come
+ * at random that is what most misses come to. As in the fast paths nobody is told of it (percpu_get), and nothing
+ * is looked at that is due. NULL and false: it takes more than that.
+ */
+void *sheaf_swap_alloc(u32 id);
+bool sheaf_swap_free(u32 id, void *object);
+
+/* The others; c is the calling thread's, attached. */
 
 /* An object of cache id as it lies in a sheaf (it may carry OBJECT_FRESH), or NULL: no memory. */
 void *sheaf_alloc_slow(struct kmem_percpu *c, u32 id);

@@ -142,8 +142,9 @@ void sheaf_close(u32 id)
 
 void sheaf_empty(struct kmem_percpu *c)
 {
+	/* An open slot has a top, which fast paths write last. */
 	for_each_slot(nr)
-		if (slot_of(c, nr)->base)
+		if (READ_FAST(slot_of(c, nr)->top))
 			give_up_slot(c, nr);
 	percpu_drain_pages(c);
 }

@@ -1,13 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The man page lists exactly the options (with their defaults) that help:1 prints, and exactly the columns
-# of slabinfo that SLABMALLOC_STATS=1 writes; the page of the statistics has exactly the numbers of
-# the schema. Both render without a warning.
-# usage: man.sh PAGE LIBRARY STATISTICS_PAGE SCHEMA
-page=$1
+# libslabmalloc(7) lists exactly the options (with their defaults) that help:1 prints, slabmalloc_stats(5) exactly the
+# columns of slabinfo that SLABMALLOC_STATS=1 writes, and the numbers of the schema. All pages render without a warning.
+# usage: man.sh FOLDER LIBRARY
+folder=$1
 library=$2
-statistics_page=$3
-schema=$4
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 failed=0
@@ -17,9 +14,9 @@ run() {
 	env -i PATH="$PATH" LD_PRELOAD="$library" "$1" true 2>&1
 }
 
-# items HEADING: the tags of the lists below this heading of the page, up to the next one.
+# items PAGE HEADING: the tags of the lists below this heading of the page, up to the next one.
 items() {
-	sed -n "/^\.S[hs] $1\$/,/^\.S[hs] /s/^\.It Li //p" "$page"
+	sed -n "/^\.S[hs] $2\$/,/^\.S[hs] /s/^\.It Li //p" "$folder/$1"
 }
 
 compare() {
@@ -36,7 +33,7 @@ compare() {
 }
 
 # key:default, with sizes in bytes on both sides.
-items ENVIRONMENT | awk -F: '
+items libslabmalloc.7 ENVIRONMENT | awk -F: '
 	$2 ~ /^[0-9]+[KMG]$/ {
 		unit = substr($2, length($2))
 		n = $2 + 0
@@ -49,13 +46,13 @@ compare options
 
 run SLABMALLOC_STATS=1 >"$dir/statistics"
 
-items Caches >"$dir/page"
+items slabmalloc_stats.5 Caches >"$dir/page"
 sed -n 's/^# name *//p' "$dir/statistics" | grep -o '<[a-z]*_*[a-z]*>' | tr -d '<>' >"$dir/library"
 compare 'slabinfo columns'
 
 # The names of a table's numbers; what else its rows have is told in the text.
 numbers() {
-	python3 - "$schema" "$1" <<'PYTHON'
+	python3 - "$folder/stats.schema.json" "$1" <<'PYTHON'
 import json, sys
 with open(sys.argv[1], encoding="utf-8") as f:
     table = json.load(f)["properties"][sys.argv[2]]
@@ -65,16 +62,15 @@ print("\n".join(n for n in row["properties"] if n not in other))
 PYTHON
 }
 
-page=$statistics_page
 for table in totals caches zones nodes cache_nodes threads calls slow_paths pressures shrinkers mempools kfence; do
-	items "$table" >"$dir/page"
+	items slabmalloc_stats.5 "$table" >"$dir/page"
 	numbers "$table" >"$dir/library"
 	compare "$table"
 done
 
 for renderer in 'groff -ww -mandoc -Tutf8' 'mandoc -T lint -W warning'; do
 	command -v "${renderer%% *}" >/dev/null || continue
-	for page in "$1" "$statistics_page"; do
+	for page in "$folder"/*.[1-9]; do
 		$renderer "$page" >"$dir/rendered" 2>"$dir/warnings" || failed=1
 		case $renderer in mandoc*) mv "$dir/rendered" "$dir/warnings" ;; esac
 		if [ -s "$dir/warnings" ]; then
