@@ -33,8 +33,9 @@ static struct {
 /* At the last look, by whichever thread: two that look at once may leave one's heap with the other's room, which are close. */
 static struct {
 	size_t heap, room, limit;
-	size_t next; /* a heap so large is looked at again */
-} seen = { .next = WATCHED };
+} seen;
+
+size_t pressure_heap = WATCHED;
 
 void pressure_call(void (*fn)(const struct slabmalloc_pressure *, void *), void *arg)
 {
@@ -144,7 +145,7 @@ static struct os_room look_at_room(void)
 	WRITE_ONCE(seen.heap, heap);
 	WRITE_ONCE(seen.room, room.bytes);
 	WRITE_ONCE(seen.limit, room.limit);
-	WRITE_ONCE(seen.next,
+	WRITE_ONCE(pressure_heap,
 		   room.limit == SIZE_MAX ? SIZE_MAX : heap + max(left / 2, (size_t)LEAST));
 	return (struct os_room){ left, room.limit };
 }
@@ -196,10 +197,9 @@ void pressure_tick(u64 now_ms)
 	pressure_check(os_pressure_look());
 }
 
-void pressure_grown(size_t heap)
+noinline void pressure_look_at_room(void)
 {
-	if (heap >= READ_ONCE(seen.next))
-		check_room(true);
+	check_room(true);
 }
 
 void pressure_after_fork(void)

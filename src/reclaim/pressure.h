@@ -53,8 +53,17 @@ void pressure_check(u32 events);
 /* For slow paths of a process without kshrinkd: at most every 100 ms. */
 void pressure_tick(u64 now_ms);
 
-/* For all slow paths, with reclaim_held(): where it took half of the room that was left, the calling thread looks, and answers. */
-void pressure_grown(size_t heap);
+/* From this size of the heap (reclaim_held()) on half of the room that was left is taken. SIZE_MAX: there is no limit. */
+extern size_t pressure_heap;
+
+void pressure_look_at_room(void);
+
+/* For all slow paths: the calling thread looks, and answers. Inline, so that a small heap's process does not run what lies afar. */
+static inline void pressure_grown(size_t heap)
+{
+	if (unlikely(heap >= READ_ONCE(pressure_heap)))
+		pressure_look_at_room();
+}
 
 /* An allocation failed; pressure_answer, if it comes to that, is the caller's. */
 void pressure_failed(void);

@@ -36,7 +36,29 @@ static size_t sheaf_size(u32 id, const struct slab_sheaf *sheaf)
 	return (size_t)sheaf->size * cache_of(id)->size;
 }
 
-struct slab_sheaf *barn_get(u32 id, u32 nid)
+/* The lists; the barn's lock is held. */
+static void add_empty(struct barn *b, struct slab_sheaf **empty)
+{
+	if (!*empty || b->nr_empty == BARN_EMPTY)
+		return;
+	(*empty)->next = b->empty;
+	b->empty = *empty;
+	WRITE_ONCE(b->nr_empty, (u8)(b->nr_empty + 1));
+	*empty = NULL;
+}
+
+static struct slab_sheaf *del_empty(struct barn *b)
+{
+	struct slab_sheaf *empty = b->empty;
+
+	if (empty) {
+		b->empty = empty->next;
+		WRITE_ONCE(b->nr_empty, (u8)(b->nr_empty - 1));
+	}
+	return empty;
+}
+
+struct slab_sheaf *barn_replace_empty(u32 id, u32 nid, struct slab_sheaf **empty)
 {
 	struct barn *b = barn_of(id, nid);
 	struct slab_sheaf *sheaf;
@@ -51,6 +73,7 @@ struct slab_sheaf *barn_get(u32 id, u32 nid)
 		WRITE_ONCE(b->nr, b->nr - 1);
 		WRITE_ONCE(b->objects, b->objects - sheaf->size);
 		ADD_ONCE(b->gets, 1);
+		add_empty(b, empty);
 	}
 	unlock(&b->lock, RANK_BARN);
 	if (sheaf)
@@ -58,7 +81,7 @@ struct slab_sheaf *barn_get(u32 id, u32 nid)
 	return sheaf;
 }
 
-bool barn_put(u32 id, u32 nid, struct slab_sheaf *sheaf)
+bool barn_replace_full(u32 id, u32 nid, struct slab_sheaf *sheaf, struct slab_sheaf **empty)
 {
 	struct barn *b = barn_of(id, nid);
 	u32 bytes = READ_ONCE(nr_threads) > 1 ? BARN_BYTES : BARN_BYTES_ALONE;
@@ -78,6 +101,8 @@ bool barn_put(u32 id, u32 nid, struct slab_sheaf *sheaf)
 		WRITE_ONCE(b->nr, b->nr + 1);
 		WRITE_ONCE(b->objects, b->objects + sheaf->size);
 		ADD_ONCE(b->puts, 1);
+		if (empty)
+			*empty = del_empty(b);
 	}
 	unlock(&b->lock, RANK_BARN);
 	if (!put)
@@ -95,11 +120,19 @@ bool barn_filled(u32 id)
 
 static void drain(u32 id, u32 nid, struct page_source src)
 {
+	struct barn *b = barn_of(id, nid);
 	struct slab_sheaf *sheaf;
 
 	while ((sheaf = barn_get(id, nid))) {
 		slab_free_batch(id, src, sheaf->objects, sheaf->size);
 		sheaf_delete(sheaf);
+	}
+	while (READ_ONCE(b->nr_empty)) {
+		lock(&b->lock, RANK_BARN);
+		sheaf = del_empty(b);
+		unlock(&b->lock, RANK_BARN);
+		if (sheaf)
+			sheaf_delete(sheaf);
 	}
 }
 
@@ -114,7 +147,7 @@ static void age(u32 id, u32 nid, struct page_source src)
 	struct barn *b = barn_of(id, nid);
 	bool idle;
 
-	if (!READ_ONCE(b->nr))
+	if (!READ_ONCE(b->nr) && !READ_ONCE(b->nr_empty))
 		return;
 	lock(&b->lock, RANK_BARN);
 	idle = b->idle;

@@ -152,17 +152,17 @@ static void swap_spare(struct kmem_percpu *c, struct sheaf_slot *slot)
 	ADD_ONCE(c->events.swaps, 1);
 }
 
-/* The main sheaf is empty: another takes its place, and it becomes the spare where there may be one and is none. */
+/* The main sheaf is empty: another takes its place, and it becomes the spare, which there is none, where there may be one. */
 static void replace_empty_main(struct kmem_percpu *c, u32 nr, struct slab_sheaf *sheaf)
 {
 	struct sheaf_slot *slot = slot_of(c, nr);
 	struct slab_sheaf *empty = main_sheaf(slot);
 
 	set_main(slot, sheaf);
-	if (slot->spare || !has_spare(cache_in(nr)))
-		sheaf_delete(empty);
-	else
+	if (has_spare(cache_in(nr)))
 		WRITE_ONCE(slot->spare, empty);
+	else
+		sheaf_delete(empty);
 }
 
 /* Gives the empty main sheaf the capacity that the cache has grown to. */
@@ -170,7 +170,6 @@ static void enlarge_main(struct kmem_percpu *c, u32 nr)
 {
 	struct sheaf_slot *slot = slot_of(c, nr);
 	struct slab_sheaf *old = main_sheaf(slot), *sheaf;
-
 	u32 capacity = meta_of(c, nr)->capacity;
 
 	if (capacity == old->capacity || !(sheaf = sheaf_new(capacity)))
@@ -214,22 +213,26 @@ static void refill_from_slabs(struct kmem_percpu *c, u32 nr, u32 nid)
 static void fill(struct kmem_percpu *c, u32 nr, u32 nid, bool opened)
 {
 	struct sheaf_slot *slot = slot_of(c, nr);
-	struct slab_sheaf *full;
+	struct slab_sheaf *full, *empty = slot->spare;
 
-	if (slot->spare && slot->spare->size) {
+	if (empty && empty->size) {
 		swap_spare(c, slot);
 		return;
 	}
 	if (!opened)
 		grow(c, nr);
-	full = barn_get(slot_cache(nr), nid);
+	WRITE_ONCE(slot->spare, NULL);
+	full = barn_replace_empty(slot_cache(nr), nid, &empty);
 	if (full) {
+		if (empty)
+			sheaf_delete(empty);
 		numa_count(c, slot_cache(nr), nid, nid, full->size);
 		ADD_ONCE(c->events.barn_gets, 1);
 		ADD_ONCE(c->events.taken, (u64)full->size * cache_in(nr)->size);
 		replace_empty_main(c, nr, full);
 		return;
 	}
+	WRITE_ONCE(slot->spare, empty);
 	enlarge_main(c, nr);
 	refill_from_slabs(c, nr, nid);
 }
@@ -369,11 +372,10 @@ static void flush(struct kmem_percpu *c, u32 nr, void **objects, u32 n)
 static struct slab_sheaf *make_empty(struct kmem_percpu *c, u32 nr)
 {
 	struct sheaf_slot *slot = slot_of(c, nr);
-	struct slab_sheaf *spare = slot->spare;
+	struct slab_sheaf *spare = slot->spare, *empty;
 
 	WRITE_ONCE(slot->spare, NULL);
 	if (spare && spare->size) {
-		u64 bytes = (u64)spare->size * cache_in(nr)->size;
 		int nid = objects_nid(nr, spare->objects, spare->size);
 		u32 n = spare->size;
 
@@ -381,11 +383,11 @@ static struct slab_sheaf *make_empty(struct kmem_percpu *c, u32 nr)
 		/* Another node's objects are gathered in small sheaves: they are not for this thread. */
 		if (slot_cache(nr) >= TYPED_FIRST || nr - slot_cache(nr) == c->panel)
 			grow(c, nr);
-		if (nid >= 0 && barn_put(slot_cache(nr), (u32)nid, spare)) {
+		if (nid >= 0 && barn_replace_full(slot_cache(nr), (u32)nid, spare, &empty)) {
 			numa_count_freed(c, slot_cache(nr), (u32)nid, n);
 			ADD_ONCE(c->events.barn_puts, 1);
-			ADD_ONCE(c->events.given, bytes);
-			spare = NULL;
+			ADD_ONCE(c->events.given, (u64)n * cache_in(nr)->size);
+			spare = empty;
 		} else {
 			flush(c, nr, spare->objects, spare->size);
 			spare->size = 0;
@@ -429,11 +431,9 @@ static void make_room(struct kmem_percpu *c, u32 nr)
 		return;
 	}
 	empty = make_empty(c, nr);
-
 	if (empty) {
-		ADD_ONCE(c->events.swaps, 1);
-		WRITE_ONCE(slot->spare, main_sheaf(slot));
-		set_main(slot, empty);
+		WRITE_ONCE(slot->spare, empty);
+		swap_spare(c, slot);
 		return;
 	}
 	flush(c, nr, slot->base, (u32)(slot->top - slot->base));

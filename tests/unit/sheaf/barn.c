@@ -2,6 +2,7 @@
 #include "sheaf/barn.h"
 
 #include "base/options.h"
+#include "page/memblock.h"
 #include "sheaf/heap.h"
 #include "unit.h"
 
@@ -142,6 +143,38 @@ TEST(verifying_leaves_the_barn_as_it_was)
 	assert_int_equal(barn_objects(id), 10 * BARN_SHEAVES);
 }
 
+TEST(empty_sheaves_come_back_for_full_ones)
+{
+	u32 id = kmalloc_index(64);
+	struct slab_sheaf *empty = sheaf_new(10), *mine = empty, *full = full_sheaf(id, 10);
+	size_t before;
+
+	/* Not for nothing. */
+	assert_null(barn_replace_empty(id, 0, &mine));
+	assert_ptr_equal(mine, empty);
+	before = memblock_used();
+	assert_true(barn_replace_full(id, 0, full, &mine));
+	assert_null(mine);
+	mine = empty;
+	assert_ptr_equal(barn_replace_empty(id, 0, &mine), full);
+	assert_null(mine);
+	assert_true(barn_replace_full(id, 0, full, &mine));
+	assert_ptr_equal(mine, empty);
+	/* No more than have room, and none when the barn is drained. */
+	for (u32 i = 0; i < BARN_EMPTY; i++) {
+		assert_ptr_equal(barn_replace_empty(id, 0, &mine), full);
+		assert_null(mine);
+		assert_true(barn_put(id, 0, full));
+		mine = sheaf_new(10);
+	}
+	assert_ptr_equal(barn_replace_empty(id, 0, &mine), full);
+	assert_non_null(mine);
+	sheaf_delete(mine);
+	free_sheaf(id, full);
+	barn_drain(id, percpu_pages(NULL));
+	assert_true(memblock_used() < before);
+}
+
 static u32 bad_id;
 
 static void verify_bad(void)
@@ -181,6 +214,7 @@ int main(void)
 		BARN_TEST(a_drained_barn_gives_all_objects_to_their_slabs),
 		BARN_TEST(a_barn_that_nobody_came_to_between_two_looks_is_drained),
 		BARN_TEST(a_barn_holds_its_objects_and_no_others),
+		BARN_TEST(empty_sheaves_come_back_for_full_ones),
 		BARN_TEST(verifying_leaves_the_barn_as_it_was),
 		BARN_TEST(verifying_finds_a_bad_pointer_in_any_sheaf),
 	};
