@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rng.h"
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* A name in callgrind's output: neither inlined nor cloned under another name. */
@@ -116,6 +118,23 @@ static void holes(size_t size, long n)
 		free(p[2 * i]);
 	for (long i = 0; i < n; i++)
 		counted_malloc(size);
+}
+
+/* One of 5,000 objects of any size up to this is freed, and another takes its place: each size's number goes up and down. */
+static void replaced(size_t size, long n)
+{
+	enum { LIVE = 5000 };
+	void **p = table(LIVE);
+	struct rng rng = rng_seed(1);
+
+	for (long i = 0; i < LIVE; i++)
+		p[i] = malloc(rng_between(&rng, 8, size));
+	for (long i = 0; i < n; i++) {
+		void **o = &p[rng_below(&rng, LIVE)];
+
+		counted_free(*o);
+		*o = counted_malloc(rng_between(&rng, 8, size));
+	}
 }
 
 struct handed_over {
@@ -217,6 +236,9 @@ static const struct scenario {
 	{ "fresh-64", "calls", "from memory never used: new slabs", fresh, 64, 1 },
 	{ "drain-64", "calls", "a whole heap freed in address order: flush", drain, 64, 1 },
 	{ "holes-64", "calls", "from slabs half full: refill", holes, 64, 1 },
+	{ "replaced-1000", "calls", "objects of 8 to 1000 bytes replaced at random", replaced, 1000,
+	  1 },
+	{ "replaced-16K", "calls", "of 8 bytes to 16 KiB", replaced, 16 << 10, 1 },
 	{ "remote-64", "calls", "freed by another thread, then allocated again", remote, 64, 1 },
 	{ "realloc-place-64", "calls", "realloc within the class", realloc_in_place, 64, 1 },
 	{ "realloc-grow-64", "calls", "realloc to the double", realloc_grow, 64, 1 },

@@ -64,44 +64,64 @@ static void *large_realloc(void *p, size_t n, const void *caller)
 	return q;
 }
 
-static noinline void *realloc_slow(void *p, size_t n)
+/* What is diverted gets exactly what it asks for: debugging watches the rest. */
+static __always_inline void *move(void *p, size_t old, size_t n, size_t room, const void *caller)
 {
-	u32 id = object_class(p);
-	size_t old;
-	void *q;
+	void *q = entry_kmalloc(room, GFP_KERNEL, caller);
 
-	if (!n) {
-		entry_free_from(p, "realloc", CALLER);
-		return NULL;
-	}
-	if (n > PTRDIFF_MAX)
-		return entry_no_memory();
-	if (!id && is_zero_size(p))
-		return zero_size_realloc(p, n);
-	old = entry_block_size(p, id, "realloc");
-	if (!id && profile_on())
-		id = sampled_class(p);
-	if (!old || stays(id, n))
-		return old ? p : NULL;
-	if (!id && n > KMALLOC_MAX && (q = large_realloc(p, n, CALLER)))
-		return q;
-	/* What is diverted gets exactly what it asks for: debugging watches the rest. */
-	q = entry_kmalloc(id && n > old ? with_room(n) : n, GFP_KERNEL, CALLER);
-	if (!q)
+	if (unlikely(!q))
 		return NULL;
 	memcpy(q, p, min(old, n));
 	entry_free(p);
 	return q;
 }
 
+/* A block of no class: large, of a typed cache, or watched by somebody. */
+static noinline void *realloc_other(void *p, size_t n, const void *caller)
+{
+	size_t old;
+	void *q;
+	u32 id;
+
+	if (is_zero_size(p))
+		return zero_size_realloc(p, n);
+	old = entry_block_size(p, 0, "realloc");
+	id = profile_on() ? sampled_class(p) : 0;
+	if (!old || stays(id, n))
+		return old ? p : NULL;
+	if (!id && n > KMALLOC_MAX && (q = large_realloc(p, n, caller)))
+		return q;
+	return move(p, old, n, id && n > old ? with_room(n) : n, caller);
+}
+
+static noinline void *realloc_slow(void *p, size_t n, u32 id)
+{
+	size_t old = cache_of(id)->size;
+
+	if (unlikely(n - 1 >= PTRDIFF_MAX)) {
+		if (n)
+			return entry_no_memory();
+		entry_free_from(p, "realloc", CALLER);
+		return NULL;
+	}
+	if (!id)
+		return realloc_other(p, n, CALLER);
+	if (!entry_in_use(id, p, "realloc"))
+		return NULL;
+	return stays(id, n) ? p : move(p, old, n, n > old ? with_room(n) : n, CALLER);
+}
+
 /* Nothing is done to a block that stays: it is only asked for the key that a freed one has. */
 static __always_inline void *resized(void *p, size_t n)
 {
+	u32 id;
+
 	if (!p)
 		return entry_malloc(n);
-	if (n && stays(object_class(p), n) && likely(!object_keyed(p)))
+	id = object_class(p);
+	if (n && stays(id, n) && likely(!object_keyed(p)))
 		return p;
-	return realloc_slow(p, n);
+	return realloc_slow(p, n, id);
 }
 
 EXPORT HOT void *realloc(void *p, size_t n)
