@@ -8,10 +8,10 @@
  *
  * Large objects have no spare (has_spare): where the sheaf is full, half of it goes to the slabs.
  *
- * (A sheaf from the barn may be larger than what this thread would make: bounds are kept when it
- * leaves the thread again.) Capacity starts at what fits a frame and doubles with every trip beyond the spare, up to 254 objects
- * or 64 KiB, as long as all sheaves of the thread stay under their bound in bytes, which grows with the heap (sheaf_allow);
- * it halves where a while passes without a miss (sheaf_age).
+ * (A sheaf from the barn may be larger than what this thread would make: bounds are kept when it leaves the thread again.) Capacity
+ * starts at what fits a frame and doubles with every trip beyond the spare, up to 254 objects or 64 KiB (128 without a spare), as
+ * long as all sheaves of the thread stay under their bound in bytes, which grows with the heap (sheaf_allow); it halves where a while
+ * passes without a miss (sheaf_age).
  *
  * While a slot is being changed c->busy names it: a child of fork leaves that slot of this thread alone.
  */
@@ -59,11 +59,12 @@ static u32 start_capacity(u32 id)
 
 static u32 max_capacity(u32 id)
 {
-	u32 fixed = cache_of(id)->sheaf_capacity;
+	u32 fixed = cache_of(id)->sheaf_capacity, most;
 
 	if (unlikely(fixed))
 		return min(fixed, (u32)SHEAF_MAX);
-	return max(clamp_capacity(SHEAF_BYTES, cache_of(id)->size, SHEAF_MAX), 2u);
+	most = has_spare(cache_of(id)) ? SHEAF_BYTES : 2 * SHEAF_BYTES;
+	return max(clamp_capacity(most, cache_of(id)->size, SHEAF_MAX), 2u);
 }
 
 /* What one thread's sheaves may hold: as it was when somebody counted last. */
@@ -243,10 +244,7 @@ static u32 near_slot(const struct kmem_percpu *c, u32 id)
 	return likely(id < NR_KMALLOC) ? c->panel + id : id;
 }
 
-/*
- * What a new thread frees first came from another thread, and its cache line did so too: a sheaf would give it out
- * again here.
- */
+/* What a new thread frees first came from another thread, and its cache line did so too: a sheaf would give it out again here. */
 static bool is_one_of_the_first(struct kmem_percpu *c, u32 nr)
 {
 	struct sheaf_meta *m = meta_of(c, nr);

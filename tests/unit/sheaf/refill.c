@@ -289,6 +289,44 @@ TEST(full_and_empty_swap_with_the_spare_whole)
 	drop(this_cpu, id, held);
 }
 
+TEST(where_only_the_spare_is_needed_no_slow_path_is)
+{
+	u32 id = kmalloc_index(64), n;
+	uintptr_t *freed;
+
+	hold(this_cpu, id, 600);
+	while (my_slot(id)->top != my_slot(id)->limit)
+		drop(this_cpu, id, 1);
+	/* A full spare, an empty one, and a full main sheaf again. */
+	drop(this_cpu, id, 1);
+	hold(this_cpu, id, 2);
+	drop(this_cpu, id, 1);
+	n = in_main(id);
+	assert_ptr_equal(my_slot(id)->top, my_slot(id)->limit);
+	assert_int_equal(my_slot(id)->spare->size, 0);
+	assert_null(sheaf_swap_alloc(id));
+	freed = live[--held];
+	/* One that carries the key was freed already: that is the slow path's to say. */
+	freed[1] = object_key();
+	assert_false(sheaf_swap_free(id, freed));
+	freed[1] = 0;
+	assert_true(sheaf_swap_free(id, freed));
+	assert_int_equal(freed[1], object_key());
+	assert_int_equal(in_main(id), 1);
+	assert_int_equal(my_slot(id)->spare->size, n);
+	assert_false(sheaf_swap_free(id, live[held - 1]));
+	assert_null(sheaf_swap_alloc(id));
+	heap_verify(this_cpu);
+	hold(this_cpu, id, 1);
+	live[held++] = sheaf_swap_alloc(id);
+	assert_non_null(live[held - 1]);
+	assert_int_equal(in_main(id), n - 1);
+	assert_int_equal(my_slot(id)->spare->size, 0);
+	assert_int_equal(this_cpu->busy, 0);
+	heap_verify(this_cpu);
+	drop(this_cpu, id, held);
+}
+
 TEST(what_one_thread_frees_another_gets_in_the_same_sheaves)
 {
 	struct kmem_percpu *producer = this_cpu, *consumer = heap_second_thread();
@@ -544,6 +582,7 @@ int main(void)
 		REFILL_TEST(a_class_without_room_for_a_sheaf_works_object_by_object),
 		REFILL_TEST(a_loop_around_any_edge_swaps_sheaves_and_touches_no_slab),
 		REFILL_TEST(full_and_empty_swap_with_the_spare_whole),
+		REFILL_TEST(where_only_the_spare_is_needed_no_slow_path_is),
 		REFILL_TEST(what_one_thread_frees_another_gets_in_the_same_sheaves),
 		REFILL_TEST(when_barn_and_sheaves_are_full_objects_go_to_their_slabs),
 		REFILL_TEST(sheaves_left_alone_halve_and_go_and_busy_ones_stay),
