@@ -42,8 +42,7 @@ struct slabmalloc_pressure {
  *
  * The heap gives back what it keeps by itself; the function is for what only the program knows: caches, buffers,
  * requests that can wait. (For a cache with countable entries a shrinker is better, see slabmalloc/shrinker.h.)
- * It is called before the heap's own shrinkers, at most every 100 ms, but for failed allocations and a heap that grows into the
- * last room of a memory cgroup.
+ * It is called before the heap's own shrinkers, at most every 100 ms, but for failed allocations.
  *
  * Context: @fn runs in kshrinkd, or in any thread that is just allocating, with no lock of the library held. It may
  * allocate and free. It must not wait for a lock that a thread may hold while it allocates: use trylock. It is not called

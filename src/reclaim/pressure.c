@@ -75,15 +75,14 @@ static int next_priority(enum slabmalloc_pressure_level level, u64 now)
 	return priority;
 }
 
-size_t pressure_answer(enum pressure_source source, enum slabmalloc_pressure_level level)
+/* What the heap itself has; the answer began at this time. */
+static size_t give_back(enum pressure_source source, enum slabmalloc_pressure_level level,
+			u64 begin)
 {
 	struct pressure_stat *stat = &pressure_stats[source];
-	u64 begin = os_now_ns(), ns;
-	unsigned long objects;
 	size_t bytes;
+	u64 ns;
 
-	tell(source, level);
-	objects = shrink_all(next_priority(level, os_now_ms()), GFP_KERNEL);
 	lock(&vmscan_lock, RANK_VMSCAN);
 	switch (level) {
 	case SLABMALLOC_PRESSURE_LOW:
@@ -102,13 +101,23 @@ size_t pressure_answer(enum pressure_source source, enum slabmalloc_pressure_lev
 	counter_add(stat->ns, ns);
 	if (ns > READ_ONCE(stat->longest_ns))
 		WRITE_ONCE(stat->longest_ns, ns);
-	return bytes + objects;
+	return bytes;
+}
+
+size_t pressure_answer(enum pressure_source source, enum slabmalloc_pressure_level level)
+{
+	u64 begin = os_now_ns();
+	unsigned long objects;
+
+	tell(source, level);
+	objects = shrink_all(next_priority(level, os_now_ms()), GFP_KERNEL);
+	return objects + give_back(source, level, begin);
 }
 
 /*
  * The answers' pace: not for failures, which wait for theirs. What is more urgent than the last waits no longer than it must, and
- * a heap that grows into the last room does not wait while there is something to give back. A thread whose tick it is may answer
- * while kshrinkd begins to: then there are two.
+ * a heap that grows into the last room gives back what it has meanwhile; the program's functions are asked in their time. A
+ * thread whose tick it is may answer while kshrinkd begins to: then there are two.
  */
 static void answer(enum pressure_source source, enum slabmalloc_pressure_level level, bool grown)
 {
@@ -117,9 +126,11 @@ static void answer(enum pressure_source source, enum slabmalloc_pressure_level l
 	u64 now = os_now_ms();
 
 	counter_add(pressure_stats[source].events, 1);
-	if (now - READ_ONCE(pressure.answer_ms) < pause_ms &&
-	    !(grown && vmscan_returnable() >= LEAST))
+	if (now - READ_ONCE(pressure.answer_ms) < pause_ms) {
+		if (grown && vmscan_returnable() >= LEAST)
+			give_back(source, level, os_now_ns());
 		return;
+	}
 	WRITE_ONCE(pressure.answer_ms, now);
 	WRITE_ONCE(pressure.level, level);
 	pause_ms = pressure_answer(source, level) >= LEAST ? (u32)ANSWER_MS

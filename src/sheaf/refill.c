@@ -153,7 +153,7 @@ static void swap_spare(struct kmem_percpu *c, struct sheaf_slot *slot)
 	ADD_ONCE(c->events.swaps, 1);
 }
 
-/* The main sheaf is empty: another takes its place, and it becomes the spare, which there is none, where there may be one. */
+/* The main sheaf is empty, and there is no spare: another takes its place, and it becomes the spare, where there may be one. */
 static void replace_empty_main(struct kmem_percpu *c, u32 nr, struct slab_sheaf *sheaf)
 {
 	struct sheaf_slot *slot = slot_of(c, nr);
