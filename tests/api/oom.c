@@ -195,6 +195,8 @@ static void *exhaust_thread(void *arg)
 {
 	struct hoard *h = arg;
 
+	/* Nobody takes what the next thread's stack needs. */
+	pthread_barrier_wait(&shared.empty);
 	for (int round = 0; round < ROUNDS; round++) {
 		hoard_all(h);
 		pthread_barrier_wait(&shared.full);
@@ -221,6 +223,7 @@ static void exhaust_by_threads(void)
 						  .rng.state = i };
 		check(!pthread_create(&threads[i], &attr, exhaust_thread, &shared.hoard[i]));
 	}
+	pthread_barrier_wait(&shared.empty);
 	for (int round = 0; round < ROUNDS; round++) {
 		size_t sum = 0;
 
