@@ -3,8 +3,8 @@
  * realloc.c - a block gets another size: in place where it can; large blocks by moving pages, never bytes; otherwise a new
  * block and a copy.
  *
- * Two calls of three are short, and made by a jump: realloc(NULL, n), which some programs use for every malloc, and a size
- * for which the block stays where it is.
+ * Two kinds of call save no register and call nothing: realloc(NULL, n), as Lua allocates, and a size for which the block stays
+ * where it is.
  */
 #include <errno.h>
 #include <stdlib.h>

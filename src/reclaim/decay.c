@@ -11,7 +11,6 @@
 #include "sheaf/barn.h"
 
 enum {
-	WATCHED = 16 << 20, /* bytes of heap */
 	SHARE = 8,
 	SMALL_SHARE = 4,
 	STIR = 64 << 10, /* bytes of change that are activity */
@@ -283,7 +282,7 @@ void reclaim_tick(struct kmem_percpu *c)
 	unlock(&reclaim_lock, RANK_RECLAIM);
 	if (kshrinkd_runs())
 		kshrinkd_poke();
-	else if (used >= WATCHED || options.soft_limit)
+	else if (used >= PRESSURE_WATCHED || options.soft_limit)
 		pressure_tick(now);
 }
 

@@ -14,7 +14,6 @@ enum {
 	CALM_MS = 10000, /* without an event: the next one is asked for little again */
 	LEAST = 1 << 20, /* bytes that are something */
 	SHARE = 8, /* low: this part of what is free */
-	WATCHED = 16 << 20, /* bytes of heap: below, nobody asks how much room there is */
 };
 
 struct pressure_stat pressure_stats[NR_PRESSURE_SOURCES];
@@ -35,7 +34,7 @@ static struct {
 	size_t heap, room, limit;
 } seen;
 
-size_t pressure_heap = WATCHED;
+size_t pressure_heap = PRESSURE_WATCHED;
 
 void pressure_call(void (*fn)(const struct slabmalloc_pressure *, void *), void *arg)
 {

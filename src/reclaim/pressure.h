@@ -50,6 +50,9 @@ size_t pressure_answer(enum pressure_source source, enum slabmalloc_pressure_lev
 /* Looks at sources that the kernel's events (a set) and the heap itself speak of, and answers. */
 void pressure_check(u32 events);
 
+/* Bytes of heap: below, nobody asks how much room there is. */
+enum { PRESSURE_WATCHED = 16 << 20 };
+
 /* For slow paths of a process without kshrinkd: at most every 100 ms. */
 void pressure_tick(u64 now_ms);
 

@@ -17,7 +17,8 @@
  *	T did nothing between the two O (S), both after W. What it did before is visible here, since it was switched
  *	out in between, and it left none of our functions half done: one that was interrupted by a signal is found by F, and one that
  *	made the system call itself raised inside before (I): fast paths make none. What T does afterwards begins after W: a
- *	fast path loads this_thread, finds ELSEWHERE and misses, and the slow path waits for threads_lock (percpu_get).
+ *	fast path loads this_thread, finds ELSEWHERE and misses, and the slow path waits for threads_lock (percpu_get). The exchange of
+ *	main sheaf and spare (sheaf_swap_alloc, sheaf_swap_free) is such a fast path: ELSEWHERE has no spare.
  *
  * A child of vfork runs on its parent's this_thread while that sleeps, so a parent in vfork or clone is not asleep. A
  * thread whose end no destructor of ours saw is not there when the kernel is asked, and its this_thread is not written to.
