@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# libslabmalloc(7) lists exactly the options (with their defaults) that help:1 prints, slabmalloc_stats(5) exactly the
+# slabmalloc_options(7) lists exactly the options (with their defaults) that help:1 prints, slabmalloc_stats(5) exactly the
 # columns of slabinfo that SLABMALLOC_STATS=1 writes, and the numbers of the schema. All pages render without a warning.
 # usage: man.sh FOLDER LIBRARY
 folder=$1
@@ -33,7 +33,7 @@ compare() {
 }
 
 # key:default, with sizes in bytes on both sides.
-items libslabmalloc.7 ENVIRONMENT | awk -F: '
+items slabmalloc_options.7 ENVIRONMENT | awk -F: '
 	$2 ~ /^[0-9]+[KMG]$/ {
 		unit = substr($2, length($2))
 		n = $2 + 0
