@@ -177,9 +177,10 @@ static void free_inside_by_thread(size_t n)
 	in_thread(free_inside_here, new_block(n));
 }
 
+/* 32 bytes past where the page behind would begin, where KFENCE may have put a block: at no block's start. */
 static void free_behind(size_t n)
 {
-	free(new_block(n) + (n + 4096) / 16 * 16);
+	free(new_block(n) + (n + 4096 + 32) / 16 * 16);
 }
 
 static void realloc_inside(size_t n)
