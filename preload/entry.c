@@ -267,6 +267,37 @@ static void *large_bound(size_t n, gfp_t gfp, u32 nid, const void *caller)
 	return count_large(nid, p);
 }
 
+/* What this thread freed last, if it is of this size: nothing changed then that a tick would look at. */
+static void *take_kept(const struct zone *z, size_t n, size_t align, bool zero)
+{
+	struct kmem_percpu *c = boot_thread();
+	void *p = NULL;
+
+	if (likely(c) && !c->interleaves) {
+		busy_begin(c, BUSY_PCP);
+		p = large_alloc_kept(&c->pcp, z, n, align, zero);
+		busy_end(c);
+	}
+	percpu_put(c);
+	return p;
+}
+
+static bool keep(void *p)
+{
+	struct kmem_percpu *c = boot_thread();
+	bool kept = false;
+
+	if (likely(c) && !c->interleaves) {
+		busy_begin(c, BUSY_PCP);
+		kept = large_free_kept(&c->pcp, node_zone(c->nid), p);
+		busy_end(c);
+	}
+	if (kept)
+		tick_seldom(c);
+	percpu_put(c);
+	return kept;
+}
+
 static noinline void *large(size_t n, size_t align, gfp_t gfp, const void *caller)
 {
 	u32 nid = entry_node(gfp);
@@ -281,6 +312,9 @@ static noinline void *large(size_t n, size_t align, gfp_t gfp, const void *calle
 		p = large_alloc_frames(z, n, zero, true);
 		return p ? count_large(nid, p) : entry_no_memory();
 	}
+	p = take_kept(z, n, align, zero);
+	if (p)
+		goto out;
 	do
 		p = large_alloc(z, n, align, zero);
 	while (unlikely(!p) && !(tries && hopeless(n)) && entry_retry(gfp, &tries));
@@ -289,6 +323,7 @@ static noinline void *large(size_t n, size_t align, gfp_t gfp, const void *calle
 	if (unlikely(!p))
 		return entry_no_memory();
 	entry_tick();
+out:
 	if (profile_on())
 		entry_count(p, n, n, caller);
 	return count_large(nid, p);
@@ -416,6 +451,14 @@ static bool wiped(void *p)
 	return true;
 }
 
+static void free_large(void *p, const struct call *call)
+{
+	if (large_free(p))
+		entry_tick();
+	else
+		entry_report(call);
+}
+
 /* What is no kmalloc object: a typed one, guarded, large, or nobody's. */
 static void free_other(void *p, const char *function, const void *caller)
 {
@@ -430,10 +473,8 @@ static void free_other(void *p, const char *function, const void *caller)
 		kfence_free(p, &call, caller);
 	else if (is_zero_size(p))
 		zero_size_free(&call);
-	else if (wiped(p) && large_free(p))
-		entry_tick();
-	else
-		entry_report(&call);
+	else if (wiped(p) && !keep(p))
+		free_large(p, &call);
 }
 
 void entry_free_from(void *p, const char *function, const void *caller)

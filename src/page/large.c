@@ -164,6 +164,38 @@ bool large_free(void *p)
 	return true;
 }
 
+/* Not while each block's end is watched: memcheck is told of frames that come and go. */
+void *large_alloc_kept(struct per_cpu_pages *pcp, const struct zone *z, size_t size, size_t align,
+		       bool zero)
+{
+	struct page *page;
+
+	if (!pcp->kept || size > BUDDY_MAX)
+		return NULL;
+	page = pcp_take_kept(pcp, z, frames_for(size));
+	if (!page)
+		return NULL;
+	WRITE_ONCE(page->type, PAGE_LARGE);
+	if ((uintptr_t)page_address(page) % align) {
+		large_free(page_address(page));
+		return NULL;
+	}
+	if (zero)
+		memset(page_address(page), 0, (size_t)page->frames << FRAME_SHIFT);
+	return count_alloc(page_address(page), size, zero);
+}
+
+bool large_free_kept(struct per_cpu_pages *pcp, const struct zone *z, void *p)
+{
+	struct page *page = large_page(p);
+
+	if (!page || page_zone(page) != z || page->frames > BUDDY_MAX >> FRAME_SHIFT ||
+	    unlikely(memcheck_on) || !pcp_keep(pcp, page))
+		return false;
+	counter_add(large_stats.frees, 1);
+	return true;
+}
+
 size_t large_size(const void *p)
 {
 	struct page *page = large_page(p);

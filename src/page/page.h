@@ -26,6 +26,7 @@
  *	PAGE_SLAB	first frame of a slab			whoever makes or frees the slab
  *	PAGE_TAIL	a later frame of a slab or PAGE_ALLOC	the same
  *	PAGE_LARGE	head of a large block of `frames` frames	its owner, the caller of malloc
+ *	PAGE_KEPT	the same, freed, while its thread keeps it (pcp.h)	its thread
  *	PAGE_ALLOC	head of a block of alloc_pages (page_alloc.h)	who holds the last reference
  *
  * Whoever takes a block out of the buddy owns its struct pages until it gives them back; the zone lock
@@ -58,13 +59,14 @@ enum {
 #define HUGE_PER_REGION (1u << (REGION_SHIFT - HUGE_SHIFT))
 #define NR_SECTIONS (1u << (ADDRESS_BITS - SECTION_SHIFT))
 
-enum page_type { PAGE_NONE, PAGE_BUDDY, PAGE_PCP, PAGE_SLAB, PAGE_TAIL, PAGE_LARGE, PAGE_ALLOC };
+enum page_type { PAGE_NONE, PAGE_BUDDY, PAGE_PCP, PAGE_SLAB, PAGE_TAIL, PAGE_LARGE, PAGE_KEPT, PAGE_ALLOC };
 
 struct page {
 	u8 type; /* enum page_type */
 	union {
 		u8 order; /* buddy, pcp, alloc */
 		u8 tails; /* slab: it has several frames */
+		u8 idle; /* kept: since the thread looked last */
 	};
 	union {
 		u16 cache; /* slab: kmem_cache id */
@@ -72,7 +74,7 @@ struct page {
 		u16 given; /* a slab's first tail: frames without memory (slab/purge.c), a bit each */
 	};
 	union {
-		u32 frames; /* large, alloc */
+		u32 frames; /* large, kept, alloc */
 		u32 head; /* tail: frames back to the slab's first */
 		u32 kind; /* buddy: enum block_kind, the list it is on */
 		u32 clean; /* pcp: reads as zero */

@@ -31,7 +31,10 @@ static void refill(struct per_cpu_pages *pcp, struct zone *z, unsigned int order
 {
 	struct page *pages[PCP_BATCH];
 	bool clean[PCP_BATCH];
-	u32 n = zone_alloc_bulk(z, order, PCP_BATCH >> order, pages, clean);
+	u32 n;
+
+	pcp_drop_kept(pcp);
+	n = zone_alloc_bulk(z, order, PCP_BATCH >> order, pages, clean);
 
 	while (n--)
 		push(pcp, pages[n], order, clean[n]);
@@ -65,8 +68,68 @@ void pcp_free(struct per_cpu_pages *pcp, struct zone *z, struct page *page, unsi
 	}
 }
 
+/* Of two threads that free it at once, one is wrong and must find out. */
+bool pcp_keep(struct per_cpu_pages *pcp, struct page *page)
+{
+	u8 large = PAGE_LARGE;
+
+	if (!__atomic_compare_exchange_n(&page->type, &large, PAGE_KEPT, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_RELAXED))
+		return false;
+	pcp_drop_kept(pcp);
+	page->idle = false;
+	WRITE_ONCE(pcp->kept, page);
+	return true;
+}
+
+struct page *pcp_take_kept(struct per_cpu_pages *pcp, const struct zone *z, u32 n)
+{
+	struct page *page = pcp->kept;
+
+	if (!page)
+		return NULL;
+	if (page->frames != n || page_zone(page) != z) {
+		pcp_drop_kept(pcp);
+		return NULL;
+	}
+	WRITE_ONCE(pcp->kept, NULL);
+	return page;
+}
+
+void pcp_drop_kept(struct per_cpu_pages *pcp)
+{
+	struct page *page = pcp->kept;
+
+	if (!page)
+		return;
+	WRITE_ONCE(pcp->kept, NULL);
+	zone_free(page_zone(page), page, page->frames, false);
+}
+
+void pcp_age(struct per_cpu_pages *pcp)
+{
+	if (!pcp->kept)
+		return;
+	if (pcp->kept->idle)
+		pcp_drop_kept(pcp);
+	else
+		pcp->kept->idle = true;
+}
+
+/* A page that was kept may be another's by now: its frames are a number. */
+u32 pcp_frames(const struct per_cpu_pages *pcp)
+{
+	const struct page *kept = READ_ONCE(pcp->kept);
+	u32 sum = kept ? READ_ONCE(kept->frames) : 0;
+
+	for (unsigned int order = 0; order < PCP_ORDERS; order++)
+		sum += (u32)READ_ONCE(pcp->count[order]) << order;
+	return sum;
+}
+
 void pcp_drain(struct per_cpu_pages *pcp)
 {
+	pcp_drop_kept(pcp);
 	for (unsigned int order = 0; order < PCP_ORDERS; order++) {
 		struct page *page;
 		bool clean;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pcp.h - a thread's page sets (the kernel's per_cpu_pages): a few free blocks of the small orders, so
- * that making a slab does not take the zone lock every time. Only their thread touches them.
+ * that making a slab does not take the zone lock every time; and the large block that it freed last, in case that it wants
+ * one of this size next. That one goes back before the thread takes frames of any other kind: no heap grows for it.
+ * Only their thread touches them.
  */
 #pragma once
 
@@ -16,6 +18,7 @@ enum {
 struct per_cpu_pages {
 	struct hlist_head list[PCP_ORDERS];
 	u16 count[PCP_ORDERS]; /* blocks */
+	struct page *kept; /* a large block, or NULL */
 };
 
 struct page *pcp_alloc(struct per_cpu_pages *pcp, struct zone *z, unsigned int order, bool *clean);
@@ -25,6 +28,21 @@ struct page *pcp_alloc_atomic(struct per_cpu_pages *pcp, unsigned int order, boo
 
 void pcp_free(struct per_cpu_pages *pcp, struct zone *z, struct page *page, unsigned int order,
 	      bool clean);
+
+/* Keeps the large block at page, which is in use: false, it is not to be. The one before it goes back. */
+bool pcp_keep(struct per_cpu_pages *pcp, struct page *page);
+
+/* The large block that was kept, if it has n frames and is of this zone; else NULL, and it goes back. */
+struct page *pcp_take_kept(struct per_cpu_pages *pcp, const struct zone *z, u32 n);
+
+/* Gives it back, if there is one. */
+void pcp_drop_kept(struct per_cpu_pages *pcp);
+
+/* Gives it back if it was there at the last call, too. */
+void pcp_age(struct per_cpu_pages *pcp);
+
+/* Frames that wait in a thread's sets, about: it may be changing them. */
+u32 pcp_frames(const struct per_cpu_pages *pcp);
 
 /* Gives every block back to its zone. */
 void pcp_drain(struct per_cpu_pages *pcp);

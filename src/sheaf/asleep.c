@@ -46,9 +46,7 @@ static size_t held(struct kmem_percpu *c)
 
 	for_each_cache(id)
 		sum += percpu_objects(c, id) * cache_of(id)->size;
-	for (unsigned int order = 0; order < PCP_ORDERS; order++)
-		sum += (size_t)READ_ONCE(c->pcp.count[order]) << (order + FRAME_SHIFT);
-	return sum;
+	return sum + ((size_t)pcp_frames(&c->pcp) << FRAME_SHIFT);
 }
 
 static bool in_none_of_ours(const struct kmem_percpu *c)

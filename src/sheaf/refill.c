@@ -577,6 +577,9 @@ void sheaf_age(struct kmem_percpu *c, u64 now_ms)
 	if (!all && now_ms - c->aged_ms < AGE_MS)
 		return;
 	WRITE_ONCE(c->aged_ms, now_ms);
+	busy_begin(c, BUSY_PCP);
+	pcp_age(&c->pcp);
+	busy_end(c);
 	for_each_slot(nr) {
 		struct sheaf_meta *m = meta_of(c, nr);
 

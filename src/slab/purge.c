@@ -213,6 +213,7 @@ u32 frames_at(const struct page *page)
 	case PAGE_PCP:
 		return 1u << min(READ_ONCE(page->order), MAX_ORDER);
 	case PAGE_LARGE:
+	case PAGE_KEPT:
 	case PAGE_ALLOC:
 		return max(READ_ONCE(page->frames), 1u);
 	case PAGE_SLAB:

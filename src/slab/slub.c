@@ -76,8 +76,11 @@ static struct page *alloc_frames(struct page_source src, u32 n, bool *clean)
 		page = pcp ? pcp_alloc_atomic(src.pcp, ilog2(n), clean) : NULL;
 		return page ? page : zone_alloc_atomic(src.zone, n, 0, clean);
 	}
-	return pcp ? pcp_alloc(src.pcp, src.zone, ilog2(n), clean)
-		   : zone_alloc(src.zone, n, 0, clean);
+	if (pcp)
+		return pcp_alloc(src.pcp, src.zone, ilog2(n), clean);
+	if (src.pcp)
+		pcp_drop_kept(src.pcp);
+	return zone_alloc(src.zone, n, 0, clean);
 }
 
 /* Frames that hold no memory are clean. */

@@ -168,8 +168,7 @@ void stat_thread_detail(const struct kmem_percpu *c, struct thread_detail *d)
 		d->sheaf_objs += n;
 		d->sheaf_bytes += n * cache_of(id)->size;
 	}
-	for (u32 order = 0; order < PCP_ORDERS; order++)
-		d->pcp_pages += (unsigned long)READ_ONCE(c->pcp.count[order]) << order;
+	d->pcp_pages = pcp_frames(&c->pcp);
 	back = d->given_bytes + d->sheaf_bytes;
 	d->remote_bytes = back - min(d->taken_bytes, back);
 }

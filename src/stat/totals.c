@@ -12,14 +12,13 @@
 #include "stat/stat.h"
 
 /* Frames that wait in page sets, about. */
-static unsigned long pcp_frames(void)
+static unsigned long all_pcp_frames(void)
 {
 	unsigned long sum = 0;
 	struct kmem_percpu *c;
 
 	for_each_percpu_racy(c)
-		for (u32 order = 0; order < PCP_ORDERS; order++)
-			sum += (unsigned long)READ_ONCE(c->pcp.count[order]) << order;
+		sum += pcp_frames(&c->pcp);
 	return sum;
 }
 
@@ -50,7 +49,7 @@ void stat_read_fast(struct heap_stats *st)
 		cached += cache_free_objects(id);
 		objects += (total * s->objects - min(cached, total * s->objects)) * s->size;
 	}
-	slabs = min(slabs + pcp_frames(), used);
+	slabs = min(slabs + all_pcp_frames(), used);
 	st->live_bytes = ((used - slabs) << FRAME_SHIFT) + objects + st->vmalloc_bytes;
 	st->areas = READ_ONCE(vm.nr_used);
 	st->slab_given_bytes = slab_bytes().given;
