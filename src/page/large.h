@@ -31,7 +31,8 @@ bool large_free(void *p);
  * The same two for a thread and the block that it freed last (pcp.h): one of exactly this size that lies there, or NULL.
  * False: it is no block of frames, or not of the zone, and was not freed.
  */
-void *large_alloc_kept(struct per_cpu_pages *pcp, const struct zone *z, size_t size, size_t align, bool zero);
+void *large_alloc_kept(struct per_cpu_pages *pcp, const struct zone *z, size_t size, size_t align,
+		       bool zero);
 bool large_free_kept(struct per_cpu_pages *pcp, const struct zone *z, void *p);
 
 /* Usable bytes of the large block that starts at p, or 0. */

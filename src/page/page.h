@@ -59,7 +59,16 @@ enum {
 #define HUGE_PER_REGION (1u << (REGION_SHIFT - HUGE_SHIFT))
 #define NR_SECTIONS (1u << (ADDRESS_BITS - SECTION_SHIFT))
 
-enum page_type { PAGE_NONE, PAGE_BUDDY, PAGE_PCP, PAGE_SLAB, PAGE_TAIL, PAGE_LARGE, PAGE_KEPT, PAGE_ALLOC };
+enum page_type {
+	PAGE_NONE,
+	PAGE_BUDDY,
+	PAGE_PCP,
+	PAGE_SLAB,
+	PAGE_TAIL,
+	PAGE_LARGE,
+	PAGE_KEPT,
+	PAGE_ALLOC
+};
 
 struct page {
 	u8 type; /* enum page_type */

@@ -9,6 +9,7 @@
 #include "page/section.h"
 
 struct zone zones[1], low_zones[ZONE_NORMAL];
+unsigned long zone_surplus;
 
 /* What is in pieces stays as it is. */
 static void bind_regions(struct zone *z)
@@ -344,11 +345,20 @@ static struct taken take_block(struct zone *z, u32 n, unsigned int order)
 		    : (struct taken){ .page = NULL };
 }
 
-/* From where it leaves the fewest holes. Zone lock held. */
+/*
+ * From where it leaves the fewest holes. Zone lock held; it is let go of for a moment where caches have a surplus that
+ * may hold such a run.
+ */
 static struct taken take(struct zone *z, u32 n, unsigned int align_order)
 {
 	struct taken t = take_run(z, RUN_HELD, n, align_order);
 
+	if (!t.page && unlikely(counter_read(zone_surplus) >= n)) {
+		unlock(&z->lock, RANK_ZONE);
+		zone_take_surplus();
+		lock(&z->lock, RANK_ZONE);
+		t = take_run(z, RUN_HELD, n, align_order);
+	}
 	if (!t.page)
 		t = take_run(z, RUN_FREE, n, align_order);
 	if (!t.page)

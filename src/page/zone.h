@@ -106,6 +106,13 @@ static inline struct zone *node_zone(u32 nid)
 	return likely(!nid) ? &zones[0] : node_zones[nid];
 }
 
+/*
+ * Frames of empty slabs that their caches would rather keep, and what gives them back: slab/empty.c. A zone asks for
+ * them before it hands out frames that hold no memory.
+ */
+extern unsigned long zone_surplus;
+void zone_take_surplus(void);
+
 /* Makes the zones of all nodes but node 0, and binds what node 0 has so far if `bind`; false: no memory. */
 bool zones_divide(const struct numa *n, bool bind);
 

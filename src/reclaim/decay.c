@@ -89,7 +89,9 @@ static size_t churn(size_t used)
 
 size_t reclaim_dirty(void)
 {
-	return zone_dirty() + READ_ONCE(vm.cached_bytes);
+	size_t surplus = counter_read(zone_surplus) << FRAME_SHIFT;
+
+	return zone_dirty() + READ_ONCE(vm.cached_bytes) + surplus;
 }
 
 size_t reclaim_held(void)
@@ -105,6 +107,8 @@ static size_t purge(size_t bytes, u64 now)
 
 	PROBE1(slabmalloc, reclaim_start, bytes);
 	gone = READ_ONCE(vm.cached_bytes) ? vm_purge(bytes, now) : 0;
+	if (gone + zone_dirty() < bytes)
+		zone_take_surplus();
 	for_each_zone(z)
 		if (gone < bytes)
 			gone += zone_purge(z, DIV_ROUND_UP(bytes - gone, FRAME_SIZE))

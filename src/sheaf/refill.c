@@ -9,7 +9,7 @@
  * Large objects have no spare (has_spare): where the sheaf is full, half of it goes to the slabs.
  *
  * (A sheaf from the barn may be larger than what this thread would make: bounds are kept when it leaves the thread again.) Capacity
- * starts at what fits a frame and doubles with every trip beyond the spare, up to 254 objects or 64 KiB (128 without a spare), as
+ * starts at what fits a frame and doubles with every trip beyond the spare, up to 510 objects or 64 KiB (128 without a spare), as
  * long as all sheaves of the thread stay under their bound in bytes, which grows with the heap (sheaf_allow); it halves where a while
  * passes without a miss (sheaf_age).
  *
@@ -24,7 +24,6 @@
 #include "sheaf/sheaf.h"
 
 enum {
-	SHEAF_MAX = 254, /* objects: 2 KiB with the header */
 	SHEAF_START = 30,
 	SHEAF_BYTES = 64 << 10,
 	START_BYTES = 4 << 10,
@@ -95,7 +94,7 @@ static bool set_capacity(struct kmem_percpu *c, u32 nr, u32 capacity)
 		return false;
 	/* Atomic: sheaf_close subtracts, too. */
 	counter_add(*sheaf_bytes_at(c, cache_in(nr)), more);
-	m->capacity = (u8)capacity;
+	m->capacity = capacity & CAPACITY_MAX;
 	return true;
 }
 
@@ -104,7 +103,7 @@ static void grow(struct kmem_percpu *c, u32 nr)
 	struct sheaf_meta *m = meta_of(c, nr);
 	u32 most = max_capacity(slot_cache(nr)), want = 2u * m->capacity + 2;
 
-	m->misses = (u8)min(m->misses + 1, 255);
+	m->misses = min(m->misses + 1u, (u32)MISSES_MAX) & MISSES_MAX;
 	if (m->capacity < most)
 		set_capacity(c, nr, min(want, most));
 }

@@ -52,7 +52,12 @@ struct counted {
 	u8 due[NR_KMALLOC]; /* the n-th next object of this class is a sample; 0: none is known to be */
 };
 
-enum { SHEAF_OBJECTS_MAX = 2000 }; /* of those that a program sets aside; a thread's are smaller */
+enum {
+	SHEAF_MAX = 510, /* objects in a thread's sheaf: 4 KiB with the header */
+	SHEAF_OBJECTS_MAX = 2000, /* in one that a program sets aside */
+	CAPACITY_MAX = 511,
+	MISSES_MAX = 127, /* that their fields in sheaf_meta hold */
+};
 
 enum { BUSY_PCP = GATE };
 
@@ -66,8 +71,8 @@ struct this_thread {
 
 /* What a thread knows of a cache beside its slot. */
 struct sheaf_meta {
-	u8 capacity; /* of the next sheaf */
-	u8 misses; /* since the last ageing, up to 255 */
+	u16 capacity : 9; /* of the next sheaf */
+	u16 misses : 7; /* since the last ageing, up to MISSES_MAX */
 };
 
 /* What happened to a thread's sheaves, for reports. */

@@ -245,7 +245,7 @@ static __reads_anything bool in_array(void *const *objects, size_t n, const void
 /* The objects of a sheaf that may change under us: sheaves are never unmapped, so any read is safe. */
 static __reads_anything u32 racy_size(const struct slab_sheaf *sheaf)
 {
-	return sheaf ? min(READ_ONCE(sheaf->size), (u32)READ_ONCE(sheaf->capacity)) : 0;
+	return sheaf ? min(READ_ONCE(sheaf->size), (u32)SHEAF_MAX) : 0;
 }
 
 static size_t racy_count(const struct sheaf_slot *slot, void ***base)
@@ -254,7 +254,7 @@ static size_t racy_count(const struct sheaf_slot *slot, void ***base)
 
 	*base = READ_ONCE(slot->base);
 	n = (size_t)(READ_ONCE(slot->top) - *base);
-	return *base && n <= UINT8_MAX ? n : 0;
+	return *base && n <= SHEAF_MAX ? n : 0;
 }
 
 enum sight { ABSENT, PRESENT, UNCLEAR };
@@ -268,8 +268,7 @@ static enum sight slot_holds(const struct kmem_percpu *c, const struct sheaf_slo
 	void **base;
 	size_t n = racy_count(slot, &base);
 
-	if (!in_array(base, n, p) &&
-	    !(spare && in_array(spare->objects, min(racy_size(spare), 255u), p)))
+	if (!in_array(base, n, p) && !(spare && in_array(spare->objects, racy_size(spare), p)))
 		return ABSENT;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	busy |= READ_ONCE(c->busy) == nr;
@@ -320,7 +319,7 @@ static unsigned long slot_objects(const struct sheaf_slot *slot)
 {
 	void **base;
 
-	return racy_count(slot, &base) + min(racy_size(READ_ONCE(slot->spare)), 255u);
+	return racy_count(slot, &base) + racy_size(READ_ONCE(slot->spare));
 }
 
 unsigned long percpu_objects(const struct kmem_percpu *c, u32 id)

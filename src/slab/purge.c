@@ -297,18 +297,3 @@ unsigned long slab_purge(struct zone *z, u32 quarters, u32 tear)
 	}
 	return frames;
 }
-
-struct slab_bytes slab_bytes(void)
-{
-	struct slab_bytes sum = { 0, 0 };
-
-	for_each_cache(id) {
-		for_each_node(nid) {
-			const struct kmem_cache_node *n = cache_node(id, nid);
-
-			sum.free += READ_ONCE(n->nr_free) * cache_of(id)->size;
-			sum.given += READ_ONCE(n->nr_given) << FRAME_SHIFT;
-		}
-	}
-	return sum;
-}

@@ -18,14 +18,6 @@ unsigned long slab_purge(struct zone *z, u32 quarters, u32 tear);
 /* Frames that the head of a block or slab speaks for; 1 for any other frame. A guess where it is changing. */
 u32 frames_at(const struct page *page);
 
-/* What is free in all slabs, about. */
-struct slab_bytes {
-	size_t free; /* objects */
-	size_t given; /* frames inside slabs that hold no memory */
-};
-
-struct slab_bytes slab_bytes(void);
-
 /* The slab's frames that hold no memory, a bit each. */
 static inline u32 slab_given(const struct page *slab)
 {

@@ -126,6 +126,7 @@ struct kmem_cache_node {
 	struct lock lock;
 	u32 nr_slabs;
 	u32 nr_empty;
+	u32 nr_surplus; /* of those, as many as need not stay (empty.h) */
 	u32 next_colour;
 	u32 min_partial; /* empty slabs that stay, plus 1; 0: as many as KEEP_FRAMES says */
 	u32 nr_isolated;
@@ -297,6 +298,14 @@ void slab_free_batch(u32 id, struct page_source src, void *const *objects, u32 n
 unsigned long cache_slabs(u32 id);
 unsigned long cache_free_objects(u32 id);
 unsigned long cache_empty_slabs(u32 id);
+
+/* What is free in all slabs, about. */
+struct slab_bytes {
+	size_t free; /* objects */
+	size_t given; /* frames inside slabs that hold no memory */
+};
+
+struct slab_bytes slab_bytes(void);
 
 /* Empty slabs that a cache keeps, if nobody says otherwise (kmem_cache_node.min_partial). */
 u32 slab_empty_kept(const struct kmem_cache *s);

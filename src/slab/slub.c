@@ -12,13 +12,11 @@
 #include "base/platform.h"
 #include "base/probe.h"
 #include "os/mem.h"
+#include "slab/empty.h"
 #include "slab/purge.h"
 #include "slab/slab.h"
 
-enum {
-	KEEP_FRAMES = 16, /* of empty slabs that a cache node keeps */
-	CACHE_LINE = 64,
-};
+enum { CACHE_LINE = 64 };
 
 struct kmem_cache_node cache_nodes[NR_CACHES];
 
@@ -61,6 +59,21 @@ SUM(cache_slabs, nr_slabs)
 SUM(cache_free_objects, nr_free)
 SUM(cache_empty_slabs, nr_empty)
 
+struct slab_bytes slab_bytes(void)
+{
+	struct slab_bytes sum = { 0, 0 };
+
+	for_each_cache(id) {
+		for_each_node(nid) {
+			const struct kmem_cache_node *n = cache_node(id, nid);
+
+			sum.free += READ_ONCE(n->nr_free) * cache_of(id)->size;
+			sum.given += READ_ONCE(n->nr_given) << FRAME_SHIFT;
+		}
+	}
+	return sum;
+}
+
 /* Page sets hold frames of the normal zone. */
 static bool through_pcp(struct page_source src, u32 n)
 {
@@ -94,7 +107,7 @@ static void free_given(struct zone *z, struct page *page, u32 n, u32 given)
 	}
 }
 
-static void free_frames(struct page_source src, struct page *page, u32 n, u32 given)
+void slab_free_frames(struct page_source src, struct page *page, u32 n, u32 given)
 {
 	struct zone *z = page_zone(page);
 
@@ -128,7 +141,8 @@ static void move_slab(struct kmem_cache_node *n, const struct kmem_cache *s, str
 		hlist_del_init(&slab->link);
 	if (is_on)
 		hlist_add_head(&slab->link, &n->slabs[fullness(s, inuse)]);
-	ADD_ONCE(n->nr_empty, (inuse == 0) - (before == 0));
+	if ((inuse == 0) != (before == 0))
+		empty_count(n, slab->cache, inuse == 0 ? 1 : -1);
 }
 
 static void set_classes(struct page *slab, u32 frames, u16 class)
@@ -162,8 +176,7 @@ static void make_slab(const struct kmem_cache *s, u32 id, struct page *slab, u32
 		set_classes(slab + i, 1, class_of_frame(s, slab, i));
 }
 
-/* The slab is on no list and none of its objects is out. Node lock held. */
-static void unmake_slab(const struct kmem_cache *s, struct page *slab)
+void slab_unmake(const struct kmem_cache *s, struct page *slab)
 {
 	SUB_ONCE(slab_node(slab)->nr_given, (unsigned long)__builtin_popcount(slab_given(slab)));
 	set_classes(slab, s->frames, 0);
@@ -185,7 +198,8 @@ void slab_isolate(struct page *slab)
 	hlist_del_init(&slab->link);
 	slab->isolated = true;
 	ADD_ONCE(n->nr_isolated, 1);
-	SUB_ONCE(n->nr_empty, !slab->inuse);
+	if (!slab->inuse)
+		empty_count(n, slab->cache, -1);
 }
 
 void slab_putback(const struct kmem_cache *s, struct page *slab)
@@ -195,7 +209,8 @@ void slab_putback(const struct kmem_cache *s, struct page *slab)
 	slab->isolated = false;
 	WRITE_ONCE(n->nr_isolated, n->nr_isolated - 1);
 	hlist_add_head(&slab->link, &n->slabs[fullness(s, slab->inuse)]);
-	ADD_ONCE(n->nr_empty, !slab->inuse);
+	if (!slab->inuse)
+		empty_count(n, slab->cache, 1);
 }
 
 /*
@@ -285,7 +300,7 @@ static u32 new_slab(u32 id, struct page_source src, u32 colour, void **end, u32 
 		set_up(s, slab, colour);
 	n = cache_node(id, region_of(slab)->nid);
 	if (unlikely(!lock_node(n, src))) {
-		free_frames(src, slab, s->frames, 0);
+		slab_free_frames(src, slab, s->frames, 0);
 		return 0;
 	}
 	make_slab(s, id, slab, colour, clean);
@@ -402,55 +417,6 @@ static void report_free(u32 id, void *p)
 		slab_report(&call, &o);
 }
 
-/* Frames of empty slabs beyond those to keep, chained by their links; node lock held. */
-static void trim_empty(struct kmem_cache_node *n, const struct kmem_cache *s, u32 keep,
-		       struct hlist_head *out)
-{
-	while (n->nr_empty > keep) {
-		struct page *slab = hlist_first_entry(&n->slabs[0], struct page, link);
-
-		hlist_del_init(&slab->link);
-		unmake_slab(s, slab);
-		hlist_add_head(&slab->link, out);
-		SUB_ONCE(n->nr_empty, 1);
-		SUB_ONCE(n->nr_slabs, 1);
-		SUB_ONCE(n->nr_free, s->objects);
-	}
-}
-
-static unsigned long free_slab_frames(const struct kmem_cache *s, struct hlist_head *list,
-				      struct page_source src)
-{
-	unsigned long frames = 0;
-	struct page *slab;
-
-	while ((slab = hlist_first_entry(list, struct page, link))) {
-		hlist_del_init(&slab->link);
-		PROBE3(slabmalloc, slab_free, s->name, page_address(slab), s->frames);
-		memcheck_reused(page_address(slab), (size_t)s->frames << FRAME_SHIFT);
-		free_frames(src, slab, s->frames, slab_given(slab));
-		frames += s->frames;
-	}
-	return frames;
-}
-
-u32 slab_empty_kept(const struct kmem_cache *s)
-{
-	return max(KEEP_FRAMES / (u32)s->frames, 1u);
-}
-
-/* Without RCU's word for it, readers may still be looking at what was an object. */
-static u32 empty_to_keep(const struct kmem_cache *s, u32 id)
-{
-	u32 min_partial = cache_nodes[id].min_partial;
-
-	if (unlikely(s->flags & SLAB_TYPESAFE_BY_RCU))
-		return UINT32_MAX;
-	if (unlikely(min_partial))
-		return min_partial - 1;
-	return slab_empty_kept(s);
-}
-
 u32 object_nid(const void *p)
 {
 	const struct region *r = region_at((uintptr_t)p);
@@ -469,8 +435,8 @@ static void free_to_node(u32 id, u32 nid, u32 only, struct page_source src, void
 {
 	const struct kmem_cache *s = cache_of(id);
 	struct kmem_cache_node *n = cache_node(id, nid);
-	u32 keep = empty_to_keep(s, id), before = 0, flushed = 0;
-	struct hlist_head surplus = { NULL };
+	u32 before = 0, flushed = 0;
+	struct hlist_head out = { NULL };
 	struct slab_range r = { .slab = NULL };
 
 	lock(&n->lock, RANK_NODE);
@@ -502,9 +468,9 @@ static void free_to_node(u32 id, u32 nid, u32 only, struct page_source src, void
 		move_slab(n, s, r.slab, before);
 	ADD_ONCE(n->nr_flushes, 1);
 	ADD_ONCE(n->nr_flushed, flushed);
-	trim_empty(n, s, keep, &surplus);
+	empty_trim(n, id, empty_kept(n, id, src.zone), &out);
 	unlock(&n->lock, RANK_NODE);
-	free_slab_frames(s, &surplus, src);
+	empty_free(id, &out, src);
 }
 
 /* One node after the other. */
@@ -525,40 +491,6 @@ void slab_free_batch(u32 id, struct page_source src, void *const *objects, u32 c
 		bitmap_set(done, nid, 1);
 		free_to_node(id, nid, nid, src, objects, count);
 	}
-}
-
-static unsigned long free_empty(u32 id, struct page_source src, void (*grace_period)(void))
-{
-	struct hlist_head surplus = { NULL };
-
-	for_each_node(nid) {
-		struct kmem_cache_node *n = cache_node(id, nid);
-
-		lock(&n->lock, RANK_NODE);
-		trim_empty(n, cache_of(id), 0, &surplus);
-		unlock(&n->lock, RANK_NODE);
-	}
-	if (grace_period)
-		grace_period();
-	return free_slab_frames(cache_of(id), &surplus, src);
-}
-
-unsigned long slab_shrink(u32 id, struct page_source src)
-{
-	if (!cache_empty_slabs(id) || cache_of(id)->flags & SLAB_TYPESAFE_BY_RCU)
-		return 0;
-	return free_empty(id, src, NULL);
-}
-
-unsigned long slab_shrink_after(u32 id, struct page_source src, void (*grace_period)(void))
-{
-	return free_empty(id, src, grace_period);
-}
-
-unsigned long slab_close(u32 id, struct page_source src)
-{
-	free_empty(id, src, NULL);
-	return cache_slabs(id) * cache_of(id)->objects - cache_free_objects(id);
 }
 
 struct object slab_object(const void *p)

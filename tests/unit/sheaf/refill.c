@@ -134,7 +134,7 @@ TEST(objects_come_in_address_order)
 TEST(capacity_grows_with_misses_up_to_its_bounds)
 {
 	static const size_t sizes[] = { 16, 64, 256, 1024, 4096, 65536, 256 << 10 };
-	static const u32 most[] = { 254, 254, 254, 64, 16, 2, 2 };
+	static const u32 most[] = { 510, 510, 256, 64, 16, 2, 2 };
 	struct page *weight;
 
 	options.sheaf_bytes = GIB;
@@ -477,7 +477,7 @@ TEST(verify_finds_each_bad_pointer_in_main_spare_and_barn)
 	int local;
 
 	options.abort = false;
-	hold(this_cpu, id, 500);
+	hold(this_cpu, id, 1500);
 	free_object = live[--held];
 	sheaf_free_one(id, free_object);
 	drop(this_cpu, id, held);

@@ -10,7 +10,7 @@ static const struct kmem_cache *class(u32 k)
 	return &kmalloc_caches[k];
 }
 
-static size_t slab_bytes(const struct kmem_cache *s)
+static size_t bytes_of_slab(const struct kmem_cache *s)
 {
 	return s->frames * FRAME_SIZE;
 }
@@ -67,11 +67,11 @@ TEST(a_slab_holds_its_objects_and_wastes_a_sixteenth_at_the_most)
 		const struct kmem_cache *s = class(k);
 		size_t objects = (size_t)s->objects * s->size;
 
-		assert_int_equal(s->objects, slab_bytes(s) / s->size);
-		assert_true((slab_bytes(s) - objects) * 16 <= slab_bytes(s));
+		assert_int_equal(s->objects, bytes_of_slab(s) / s->size);
+		assert_true((bytes_of_slab(s) - objects) * 16 <= bytes_of_slab(s));
 		assert_true(s->objects <= MAP_WORDS * BITS_PER_LONG);
 		assert_true(s->objects >= (s->size < FRAME_SIZE ? 4 : 1));
-		assert_true(slab_bytes(s) <= max((size_t)s->size, (size_t)64 * KIB));
+		assert_true(bytes_of_slab(s) <= max((size_t)s->size, (size_t)64 * KIB));
 		/* Fresh objects are counted in a byte, whose largest value means none. */
 		assert_true(s->size <= KMALLOC_FINE_MAX || s->objects < FRESH_NONE);
 	}
@@ -107,14 +107,15 @@ TEST(colours_stay_in_the_slab_and_keep_the_alignment)
 		size_t last = (s->colours - 1ul) * s->colour_unit;
 
 		assert_true(s->colours >= 1 && s->colours <= 256);
-		assert_true(last + (size_t)s->objects * s->size <= slab_bytes(s));
+		assert_true(last + (size_t)s->objects * s->size <= bytes_of_slab(s));
 		assert_int_equal(s->colour_unit % natural_align(s), 0);
 		if (s->colours == 1)
 			continue;
 		assert_true(s->colour_unit >= 64);
 		/* None is given away. */
 		assert_true(s->colours == 256 ||
-			    last + s->colour_unit + (size_t)s->objects * s->size > slab_bytes(s));
+			    last + s->colour_unit + (size_t)s->objects * s->size >
+				    bytes_of_slab(s));
 	}
 }
 
@@ -147,7 +148,7 @@ TEST(the_inverse_finds_every_object_from_every_aligned_byte)
 		for (u32 offset = 0; offset < s->objects * s->size; offset += KMALLOC_GRAIN)
 			assert_int_equal(index_of(s, offset), offset / s->size);
 		/* Behind the objects, and (as u32) before them: no index of an object. */
-		for (u32 offset = s->objects * s->size; offset < slab_bytes(s); offset += 8)
+		for (u32 offset = s->objects * s->size; offset < bytes_of_slab(s); offset += 8)
 			assert_true(index_of(s, offset) >= s->objects);
 		for (u32 before = 1; before <= 256 * 64; before++)
 			assert_true(index_of(s, -before) >= s->objects);

@@ -254,24 +254,6 @@ TEST(a_batch_goes_on_in_the_next_slab_and_makes_a_new_one_only_if_there_is_nothi
 	give(id, batch + MAX_OBJECTS - 64, 64);
 }
 
-TEST(some_empty_slabs_are_kept_and_the_rest_goes_back)
-{
-	for (u32 k = 0; k < SIZES; k++) {
-		static void *p[40 * MAX_OBJECTS];
-		u32 id = id_of(sizes[k]), n = 40u * cache_of(id)->objects;
-		u32 keep = max(16u / cache_of(id)->frames, 1u);
-
-		take(id, p, n);
-		assert_int_equal(node_of(id)->nr_slabs, 40);
-		give(id, p, n);
-		assert_int_equal(node_of(id)->nr_slabs, keep);
-		assert_int_equal(node_of(id)->nr_empty, keep);
-		assert_node_holds(id, 0);
-		assert_int_equal(slab_shrink(id, src), keep * cache_of(id)->frames);
-		assert_int_equal(slab_shrink(id, src), 0);
-	}
-}
-
 /* Four objects to a line: of the first one is free, of the last two all. */
 TEST(lines_that_are_free_as_a_whole_come_first)
 {
@@ -582,7 +564,6 @@ int main(void)
 		SLAB_TEST(the_fullest_slabs_are_used_first_so_that_others_become_empty),
 		SLAB_TEST(
 			a_batch_goes_on_in_the_next_slab_and_makes_a_new_one_only_if_there_is_nothing),
-		SLAB_TEST(some_empty_slabs_are_kept_and_the_rest_goes_back),
 		SLAB_TEST(lines_that_are_free_as_a_whole_come_first),
 		SLAB_TEST(an_object_alone_comes_out_of_each_word_of_the_bitmap),
 		SLAB_TEST(successive_slabs_have_successive_colours),
