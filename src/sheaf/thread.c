@@ -245,7 +245,9 @@ static __reads_anything bool in_array(void *const *objects, size_t n, const void
 /* The objects of a sheaf that may change under us: sheaves are never unmapped, so any read is safe. */
 static __reads_anything u32 racy_size(const struct slab_sheaf *sheaf)
 {
-	return sheaf ? min(READ_ONCE(sheaf->size), (u32)SHEAF_MAX) : 0;
+	u32 n = sheaf ? min(READ_ONCE(sheaf->size), READ_ONCE(sheaf->capacity)) : 0;
+
+	return min(n, (u32)SHEAF_MAX);
 }
 
 static size_t racy_count(const struct sheaf_slot *slot, void ***base)
