@@ -298,12 +298,39 @@ static bool keep(void *p)
 	return kept;
 }
 
+void entry_drop_kept(void)
+{
+	struct kmem_percpu *c = boot_thread();
+
+	if (likely(c)) {
+		busy_begin(c, BUSY_PCP);
+		pcp_drop_kept(&c->pcp);
+		busy_end(c);
+	}
+	percpu_put(c);
+}
+
+/* NULL: no memory, wherever. */
+static void *large_new(u32 nid, size_t n, size_t align, bool zero, gfp_t gfp)
+{
+	unsigned int tries = 0;
+	void *p;
+
+	do
+		p = large_alloc(node_zone(nid), n, align, zero);
+	while (unlikely(!p) && !(tries && hopeless(n)) && entry_retry(gfp, &tries));
+	if (unlikely(!p))
+		p = large_elsewhere(nid, n, align, zero);
+	if (likely(p))
+		entry_tick();
+	return p;
+}
+
 static noinline void *large(size_t n, size_t align, gfp_t gfp, const void *caller)
 {
 	u32 nid = entry_node(gfp);
 	struct zone *z = node_zone(nid);
 	bool zero = gfp & __GFP_ZERO || harden.init_on_alloc;
-	unsigned int tries = 0;
 	void *p;
 
 	if (beyond_addresses(n | align))
@@ -313,17 +340,10 @@ static noinline void *large(size_t n, size_t align, gfp_t gfp, const void *calle
 		return p ? count_large(nid, p) : entry_no_memory();
 	}
 	p = take_kept(z, n, align, zero);
-	if (p)
-		goto out;
-	do
-		p = large_alloc(z, n, align, zero);
-	while (unlikely(!p) && !(tries && hopeless(n)) && entry_retry(gfp, &tries));
-	if (unlikely(!p))
-		p = large_elsewhere(nid, n, align, zero);
+	if (!p)
+		p = large_new(nid, n, align, zero, gfp);
 	if (unlikely(!p))
 		return entry_no_memory();
-	entry_tick();
-out:
 	if (profile_on())
 		entry_count(p, n, n, caller);
 	return count_large(nid, p);

@@ -65,6 +65,9 @@ void *entry_take(u32 id, gfp_t gfp);
 /* Puts an object that carries its key into a sheaf of cache id, or its slab. */
 void entry_give(u32 id, void *p);
 
+/* The large block that the thread freed last and keeps (page/pcp.h) goes back: another one may grow into it. */
+void entry_drop_kept(void);
+
 /* After what changed the heap: gives back what is due. */
 void entry_tick(void);
 

@@ -57,6 +57,7 @@ static void *large_realloc(void *p, size_t n, const void *caller)
 	/* Once it has moved, its address is anybody's. */
 	if (profile_on())
 		profile_free(p);
+	entry_drop_kept();
 	q = large_resize(p, n);
 	entry_tick();
 	if (q && profile_on())
@@ -106,7 +107,8 @@ static noinline void *realloc_slow(void *p, size_t n, u32 id)
 	}
 	if (!id)
 		return realloc_other(p, n, CALLER);
-	if (!entry_in_use(id, p, "realloc"))
+	if (unlikely(object_keyed(p) || !slab_object_starts(id, p)) &&
+	    !entry_in_use(id, p, "realloc"))
 		return NULL;
 	return stays(id, n) ? p : move(p, old, n, n > old ? with_room(n) : n, CALLER);
 }

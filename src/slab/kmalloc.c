@@ -28,7 +28,7 @@ u32 kmalloc_index_aligned(size_t n, size_t align)
 	if (n > KMALLOC_MAX)
 		return 0;
 	for (u32 k = kmalloc_index(max(n, align)); k < NR_KMALLOC; k++)
-		if (kmalloc_caches[k].size % align == 0)
+		if (!(kmalloc_caches[k].size & (align - 1)))
 			return k;
 	return 0;
 }

@@ -15,7 +15,7 @@
  *	full	inuse == objects	on no list
  *	partial	0 < inuse < objects	on slabs[1 + fullness quarter]; the fullest are used first,
  *					so that the others become empty
- *	empty	inuse == 0		on slabs[0]; a few are kept, the others go to the page sets
+ *	empty	inuse == 0		on slabs[0], as long as they are kept (empty.h)
  *	isolated			on no list while memory inside is given back (slab/purge.c)
  *
  * Caches are known by small numbers:
@@ -359,6 +359,25 @@ struct object {
 
 /* Does an object of cache id that is in use, or in a sheaf, start at p? What slab_object says, sooner. */
 bool slab_object_used(u32 id, const void *p);
+
+/*
+ * Of a pointer into a frame that the class map says is cache id's: does an object start there? Whether it is in use nobody
+ * looks; a free one has its key.
+ */
+static __always_inline bool slab_object_starts(u32 id, const void *p)
+{
+	const struct kmem_cache *s = cache_of(id);
+	const struct page *slab = virt_to_page((uintptr_t)p);
+	u32 offset = (u32)((uintptr_t)p % FRAME_SIZE), i;
+
+	if (READ_ONCE(slab->type) == PAGE_TAIL) {
+		offset += slab->head << FRAME_SHIFT;
+		slab -= slab->head;
+	}
+	offset -= (u32)slab->colour * s->colour_unit;
+	i = (u32)((u64)offset * s->inverse >> 32);
+	return i < s->objects && i * s->size == offset;
+}
 
 /* Looks at the slab that p lies in. May race with frees of other objects, not with p's own. */
 struct object slab_object(const void *p);
