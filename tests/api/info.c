@@ -47,6 +47,48 @@ static void mallinfo2_counts_large_blocks(void **state)
 	assert_int_equal(with.uordblks, before.uordblks);
 }
 
+/* The thread keeps it for its next one: to the program it is free all the same. */
+static void a_large_block_that_is_kept_counts_as_free(void **state)
+{
+	struct mallinfo2 before = mallinfo2(), with, after;
+	char *p = malloc(MIB);
+
+	(void)state;
+	memset(p, 1, MIB);
+	with = mallinfo2();
+	free(p);
+	after = mallinfo2();
+	assert_true(with.uordblks >= before.uordblks + MIB);
+	assert_true(after.uordblks < before.uordblks + MIB / 2);
+	assert_int_equal(after.arena, after.uordblks + after.fordblks);
+}
+
+static void a_large_block_grows_into_the_one_freed_before(void **state)
+{
+	enum { BLOCKS = 8 };
+	char *p[BLOCKS];
+	int grown = 0;
+
+	(void)state;
+	for (int i = 0; i < BLOCKS; i++) {
+		p[i] = malloc(MIB);
+		pattern_fill(p[i], MIB, (size_t)i);
+	}
+	for (int i = 0; i + 1 < BLOCKS; i += 2) {
+		bool neighbours = p[i + 1] == p[i] + MIB;
+		char *old = p[i];
+
+		free(p[i + 1]);
+		p[i] = realloc(p[i], 2 * MIB);
+		grown += neighbours && p[i] == old;
+		assert_true(pattern_holds(p[i], MIB, (size_t)i));
+		assert_true(grown || !neighbours);
+	}
+	for (int i = 0; i < BLOCKS; i += 2)
+		free(p[i]);
+	assert_true(grown);
+}
+
 /* The old one has ints: what does not fit must not come out negative or be a trap. */
 static void mallinfo_agrees_where_it_can(void **state)
 {
@@ -243,6 +285,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mallinfo2_counts_what_is_allocated),
 		cmocka_unit_test(mallinfo2_counts_large_blocks),
+		cmocka_unit_test(a_large_block_that_is_kept_counts_as_free),
+		cmocka_unit_test(a_large_block_grows_into_the_one_freed_before),
 		cmocka_unit_test(mallinfo_agrees_where_it_can),
 		cmocka_unit_test(mallopt_takes_glibcs_knobs),
 		cmocka_unit_test(malloc_trim_gives_small_objects_back),
