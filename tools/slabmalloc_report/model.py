@@ -7,8 +7,8 @@ place, frames for large blocks, the bounds of free memory that stays resident an
 time (src/reclaim/).
 
 What it does not have: that free frames may lie in the wrong places (the buddy, regions, huge
-pages), page sets, barns, pages given back inside slabs, the memory of the allocator's own
-structures, and of the program beside its heap.
+pages), page sets, barns, empty slabs that stay until their memory is wanted, pages given back
+inside slabs, the memory of the allocator's own structures, and of the program beside its heap.
 """
 
 import dataclasses

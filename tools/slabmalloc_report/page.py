@@ -14,7 +14,8 @@ HERE = Path(__file__).resolve().parent
 
 CAVEAT = """Simulated: size classes, slabs, sheaves of threads, what realloc leaves in place, and
 how free memory decays. Left out: where free frames lie (huge pages, the buddy), page sets, barns,
-pages given back inside slabs, the allocator's own structures, and the program beside its heap.
+empty slabs that stay until their memory is wanted, pages given back inside slabs, the allocator's own structures,
+and the program beside its heap.
 Compare rows with each other, not with a process."""
 
 
