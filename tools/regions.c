@@ -76,7 +76,7 @@ static u32 block_frames(const struct page *page)
 {
 	u32 order = min(page->order, (u8)MAX_ORDER);
 
-	if (page->type == PAGE_LARGE || page->type == PAGE_ALLOC)
+	if (page->type == PAGE_LARGE || page->type == PAGE_KEPT || page->type == PAGE_ALLOC)
 		return max(page->frames, 1u);
 	return 1u << order;
 }
@@ -92,6 +92,7 @@ static u32 block(struct walk *w, u32 index)
 		add_block(w, index, n, CELL_FREE, false, page->kind != BLOCK_CLEAN);
 		return n;
 	case PAGE_PCP:
+	case PAGE_KEPT:
 		add_block(w, index, n, CELL_PAGE_SET, false, true);
 		return n;
 	case PAGE_LARGE:

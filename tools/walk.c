@@ -173,8 +173,7 @@ static bool thread(const struct heap *h, struct reading *g, const struct kmem_pe
 			return false;
 		slots(h, g, t, typed, 0, NR_KMALLOC);
 	}
-	for (u32 order = 0; order < PCP_ORDERS; order++)
-		t->d.pcp_pages += (size_t)c->pcp.count[order] << order;
+	t->d.pcp_pages = pcp_frames(&c->pcp);
 	g->pcp_frames += t->d.pcp_pages;
 	if (g->cache_end > TYPED_FIRST) {
 		u32 n = g->cache_end - TYPED_FIRST;

@@ -124,7 +124,7 @@ def whatis_frame(heap, region, address):
                   f" {address - start} bytes inside")
         elif kind == "buddy":
             print(f"{address:#x}: free block of {size} bytes at {start:#x}")
-        elif kind == "pcp":
+        elif kind in ("pcp", "kept"):
             print(f"{address:#x}: free block of {size} bytes at {start:#x}, in a thread's page set")
         else:
             print(f"{address:#x}: in the heap's region {region[0]:#x}, in no block")

@@ -153,8 +153,8 @@ class Heap:
         self.region_frames = 1 << (self.region_shift - self.frame_shift)
         self.page_size = number("page")
         self.types = {
-            number(n): n[5:].lower() for n in
-            ("PAGE_BUDDY", "PAGE_PCP", "PAGE_SLAB", "PAGE_TAIL", "PAGE_LARGE", "PAGE_ALLOC")
+            number("PAGE_" + n.upper()): n for n in
+            ("buddy", "pcp", "slab", "tail", "large", "kept", "alloc")
         }
         self.caches = self.read_caches()
         self.regions = {r[0]: r for z in self.zones() for r in self.zone_regions(z)}
@@ -268,7 +268,7 @@ class Heap:
             kind, n = self.types.get(types[i]), 1
             if kind in ("buddy", "pcp"):
                 n = 1 << min(self.page_field(pages, i, "order"), self.d.number("MAX_ORDER"))
-            elif kind in ("large", "alloc"):
+            elif kind in ("large", "kept", "alloc"):
                 n = max(self.page_field(pages, i, "frames"), 1)
             elif kind == "slab":
                 cache = self.caches.get(self.page_field(pages, i, "cache"))

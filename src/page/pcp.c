@@ -68,6 +68,12 @@ void pcp_free(struct per_cpu_pages *pcp, struct zone *z, struct page *page, unsi
 	}
 }
 
+static void set_kept(struct per_cpu_pages *pcp, struct page *page, u32 frames)
+{
+	pcp->kept = page;
+	WRITE_ONCE(pcp->kept_frames, frames);
+}
+
 /* Of two threads that free it at once, one is wrong and must find out. */
 bool pcp_keep(struct per_cpu_pages *pcp, struct page *page)
 {
@@ -78,7 +84,7 @@ bool pcp_keep(struct per_cpu_pages *pcp, struct page *page)
 		return false;
 	pcp_drop_kept(pcp);
 	page->idle = false;
-	WRITE_ONCE(pcp->kept, page);
+	set_kept(pcp, page, page->frames);
 	return true;
 }
 
@@ -92,7 +98,7 @@ struct page *pcp_take_kept(struct per_cpu_pages *pcp, const struct zone *z, u32 
 		pcp_drop_kept(pcp);
 		return NULL;
 	}
-	WRITE_ONCE(pcp->kept, NULL);
+	set_kept(pcp, NULL, 0);
 	return page;
 }
 
@@ -102,7 +108,7 @@ void pcp_drop_kept(struct per_cpu_pages *pcp)
 
 	if (!page)
 		return;
-	WRITE_ONCE(pcp->kept, NULL);
+	set_kept(pcp, NULL, 0);
 	zone_free(page_zone(page), page, page->frames, false);
 }
 
@@ -114,17 +120,6 @@ void pcp_age(struct per_cpu_pages *pcp)
 		pcp_drop_kept(pcp);
 	else
 		pcp->kept->idle = true;
-}
-
-/* A page that was kept may be another's by now: its frames are a number. */
-u32 pcp_frames(const struct per_cpu_pages *pcp)
-{
-	const struct page *kept = READ_ONCE(pcp->kept);
-	u32 sum = kept ? READ_ONCE(kept->frames) : 0;
-
-	for (unsigned int order = 0; order < PCP_ORDERS; order++)
-		sum += (u32)READ_ONCE(pcp->count[order]) << order;
-	return sum;
 }
 
 void pcp_drain(struct per_cpu_pages *pcp)

@@ -19,6 +19,7 @@ struct per_cpu_pages {
 	struct hlist_head list[PCP_ORDERS];
 	u16 count[PCP_ORDERS]; /* blocks */
 	struct page *kept; /* a large block, or NULL */
+	u32 kept_frames;
 };
 
 struct page *pcp_alloc(struct per_cpu_pages *pcp, struct zone *z, unsigned int order, bool *clean);
@@ -42,7 +43,14 @@ void pcp_drop_kept(struct per_cpu_pages *pcp);
 void pcp_age(struct per_cpu_pages *pcp);
 
 /* Frames that wait in a thread's sets, about: it may be changing them. */
-u32 pcp_frames(const struct per_cpu_pages *pcp);
+static inline u32 pcp_frames(const struct per_cpu_pages *pcp)
+{
+	u32 sum = READ_ONCE(pcp->kept_frames);
+
+	for (unsigned int order = 0; order < PCP_ORDERS; order++)
+		sum += (u32)READ_ONCE(pcp->count[order]) << order;
+	return sum;
+}
 
 /* Gives every block back to its zone. */
 void pcp_drain(struct per_cpu_pages *pcp);

@@ -144,6 +144,17 @@ static void check_node(u32 nid)
 		check_cache(id, nid);
 }
 
+static void check_surplus(void)
+{
+	unsigned long sum = 0;
+
+	for_each_cache(id)
+		for_each_node(nid)
+			sum += (unsigned long)cache_node(id, nid)->nr_surplus *
+			       cache_of(id)->frames;
+	CHECK(sum == counter_read(zone_surplus), "%lu counted, %lu found", zone_surplus, sum);
+}
+
 /* What lies in a panel is where free would put it. */
 static void check_panels(struct kmem_percpu *c)
 {
@@ -168,6 +179,7 @@ unsigned long check_all(void)
 	broken = 0;
 	for_each_node(nid)
 		check_node(nid);
+	check_surplus();
 	unlock(&vmscan_lock, RANK_VMSCAN);
 	for (u32 id = TYPED_FIRST; id < READ_ONCE(cache_end); id++)
 		broken += (unsigned long)debug_validate(typed_of(id));

@@ -120,6 +120,7 @@ struct descriptor_address {
 	C(PAGE_SLAB)                    \
 	C(PAGE_TAIL)                    \
 	C(PAGE_LARGE)                   \
+	C(PAGE_KEPT)                    \
 	C(PAGE_ALLOC)                   \
 	C(SLAB_STORE_USER)              \
 	C(SLAB_DEBUG_FLAGS)             \

@@ -55,6 +55,7 @@ static void *park(void *arg)
 {
 	own = malloc(777);
 	free(malloc(3000));
+	free(malloc(1 << 20));
 	pthread_barrier_wait(&barrier);
 	pause();
 	return arg;

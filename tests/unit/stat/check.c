@@ -138,6 +138,8 @@ TEST(damage_to_a_slab_is_found)
 	assert_found(cache_nodes[id].nr_free, cache_nodes[id].nr_free - 1);
 	assert_found(cache_nodes[id].nr_empty, cache_nodes[id].nr_empty + 1);
 	assert_found(cache_nodes[id].nr_given, cache_nodes[id].nr_given + 1);
+	assert_found(cache_nodes[id].nr_surplus, cache_nodes[id].nr_surplus + 1);
+	assert_found(zone_surplus, zone_surplus - 1);
 	id = kmalloc_index(2048);
 	p = heap_untagged(sheaf_alloc_one(id));
 	slab = partial_slab(id);
