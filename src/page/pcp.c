@@ -83,7 +83,7 @@ bool pcp_keep(struct per_cpu_pages *pcp, struct page *page)
 					 __ATOMIC_RELAXED))
 		return false;
 	pcp_drop_kept(pcp);
-	page->idle = false;
+	WRITE_ONCE(page->idle, false);
 	set_kept(pcp, page, page->frames);
 	return true;
 }
@@ -119,7 +119,7 @@ void pcp_age(struct per_cpu_pages *pcp)
 	if (pcp->kept->idle)
 		pcp_drop_kept(pcp);
 	else
-		pcp->kept->idle = true;
+		WRITE_ONCE(pcp->kept->idle, true);
 }
 
 void pcp_drain(struct per_cpu_pages *pcp)

@@ -199,7 +199,7 @@ static void fork_often_beside_busy_threads(void)
 	boot_again();
 	for (int i = 0; i < 2; i++)
 		check(pthread_create(&thread[i], NULL, churn, NULL) == 0);
-	for (int i = 0; i < (under_valgrind() ? 5 : 60); i++) {
+	for (int i = 0; i < (under_valgrind() ? 2 : 60); i++) {
 		pid_t pid = fork();
 
 		if (pid == 0) {
