@@ -6,7 +6,7 @@ require xz awk
 roundtrip() {
 	awk 'BEGIN {
 		x = 11
-		for (i = 0; i < 600000; i++) {
+		for (i = 0; i < 300000; i++) {
 			x = (x * 16807) % 2147483647
 			printf "%d: the quick brown %d jumps\n", x, x % 997
 		}
