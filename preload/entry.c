@@ -270,9 +270,12 @@ static void *large_bound(size_t n, gfp_t gfp, u32 nid, const void *caller)
 /* What this thread freed last, if it is of this size: nothing changed then that a tick would look at. */
 static void *take_kept(const struct zone *z, size_t n, size_t align, bool zero)
 {
-	struct kmem_percpu *c = boot_thread();
+	struct kmem_percpu *c;
 	void *p = NULL;
 
+	if (n > LARGE_KEPT_MAX)
+		return NULL;
+	c = boot_thread();
 	if (likely(c) && !c->interleaves) {
 		busy_begin(c, BUSY_PCP);
 		p = large_alloc_kept(&c->pcp, z, n, align, zero);
@@ -282,11 +285,15 @@ static void *take_kept(const struct zone *z, size_t n, size_t align, bool zero)
 	return p;
 }
 
+/* Areas are in no region. */
 static bool keep(void *p)
 {
-	struct kmem_percpu *c = boot_thread();
+	struct kmem_percpu *c;
 	bool kept = false;
 
+	if (!region_at((uintptr_t)p))
+		return false;
+	c = boot_thread();
 	if (likely(c) && !c->interleaves) {
 		busy_begin(c, BUSY_PCP);
 		kept = large_free_kept(&c->pcp, node_zone(c->nid), p);

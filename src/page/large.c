@@ -170,7 +170,7 @@ void *large_alloc_kept(struct per_cpu_pages *pcp, const struct zone *z, size_t s
 {
 	struct page *page;
 
-	if (!pcp->kept || size > BUDDY_MAX)
+	if (!pcp->kept || size > LARGE_KEPT_MAX)
 		return NULL;
 	page = pcp_take_kept(pcp, z, frames_for(size));
 	if (!page)
@@ -189,7 +189,7 @@ bool large_free_kept(struct per_cpu_pages *pcp, const struct zone *z, void *p)
 {
 	struct page *page = large_page(p);
 
-	if (!page || page_zone(page) != z || page->frames > BUDDY_MAX >> FRAME_SHIFT ||
+	if (!page || page_zone(page) != z || page->frames > LARGE_KEPT_MAX >> FRAME_SHIFT ||
 	    unlikely(memcheck_on) || !pcp_keep(pcp, page))
 		return false;
 	counter_add(large_stats.frees, 1);

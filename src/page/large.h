@@ -27,6 +27,8 @@ void *large_alloc_frames(struct zone *z, size_t size, bool zero, bool atomic);
 /* Frees the large block that starts at p; false: none does. */
 bool large_free(void *p);
 
+enum { LARGE_KEPT_MAX = 4 << 20 };
+
 /*
  * The same two for a thread and the block that it freed last (pcp.h): one of exactly this size that lies there, or NULL.
  * False: it is no block of frames, or not of the zone, and was not freed.
