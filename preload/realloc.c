@@ -16,12 +16,14 @@
 #include "preload/entry.h"
 
 /*
- * Who lets a block grow lets it grow again: an eighth to spare, so that appending copies each byte a few times
- * and not once for every class.
+ * Who lets a block grow by a little lets it grow again: an eighth to spare, so that appending copies each byte a few times
+ * and not once for every class. Who doubles it, as arrays grow, has thought of that.
  */
-static size_t with_room(size_t n)
+static size_t with_room(size_t old, size_t n)
 {
-	return n + n / 8 <= KMALLOC_MAX ? n + n / 8 : n;
+	bool appends = n > old && n - old < n / 8;
+
+	return appends && n + n / 8 <= KMALLOC_MAX ? n + n / 8 : n;
 }
 
 /* The class is the same, or a smaller one would save less than half. Not for n = 0. */
@@ -92,7 +94,7 @@ static noinline void *realloc_other(void *p, size_t n, const void *caller)
 		return old ? p : NULL;
 	if (!id && n > KMALLOC_MAX && (q = large_realloc(p, n, caller)))
 		return q;
-	return move(p, old, n, id && n > old ? with_room(n) : n, caller);
+	return move(p, old, n, id ? with_room(old, n) : n, caller);
 }
 
 static noinline void *realloc_slow(void *p, size_t n, u32 id)
@@ -110,7 +112,7 @@ static noinline void *realloc_slow(void *p, size_t n, u32 id)
 	if (unlikely(object_keyed(p) || !slab_object_starts(id, p)) &&
 	    !entry_in_use(id, p, "realloc"))
 		return NULL;
-	return stays(id, n) ? p : move(p, old, n, n > old ? with_room(n) : n, CALLER);
+	return stays(id, n) ? p : move(p, old, n, with_room(old, n), CALLER);
 }
 
 /* Nothing is done to a block that stays: it is only asked for the key that a freed one has. */

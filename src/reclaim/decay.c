@@ -62,9 +62,17 @@ static size_t zone_dirty(void)
 	return frames << FRAME_SHIFT;
 }
 
+/* Slabs that stay for want of anybody else who needs them (slab/empty.h): free, not used. */
+static size_t surplus_bytes(void)
+{
+	return counter_read(zone_surplus) << FRAME_SHIFT;
+}
+
 static size_t used_bytes(void)
 {
-	return (zones_used() << FRAME_SHIFT) + READ_ONCE(vm.used_bytes);
+	size_t frames = zones_used() << FRAME_SHIFT;
+
+	return frames - min(surplus_bytes(), frames) + READ_ONCE(vm.used_bytes);
 }
 
 /* Bytes handed out, ever. */
@@ -89,9 +97,7 @@ static size_t churn(size_t used)
 
 size_t reclaim_dirty(void)
 {
-	size_t surplus = counter_read(zone_surplus) << FRAME_SHIFT;
-
-	return zone_dirty() + READ_ONCE(vm.cached_bytes) + surplus;
+	return zone_dirty() + READ_ONCE(vm.cached_bytes) + surplus_bytes();
 }
 
 size_t reclaim_held(void)

@@ -33,7 +33,7 @@
 
 extern struct lock reclaim_lock;
 
-/* Free memory that is resident, in bytes. */
+/* Free memory that is resident, in bytes: of zones, of areas, and in slabs that need not stay. */
 size_t reclaim_dirty(void);
 
 /* The heap: what is in use, touched or not, and what is dirty. */

@@ -6,7 +6,6 @@
 #include "page/section.h"
 #include "page/vmalloc.h"
 #include "reclaim/kshrinkd.h"
-#include "reclaim/reclaim.h"
 #include "sheaf/barn.h"
 #include "slab/purge.h"
 #include "stat/stat.h"
@@ -36,7 +35,9 @@ void stat_read_fast(struct heap_stats *st)
 	for_each_zone(z) {
 		used += z->nr_present - z->nr_free;
 		st->huge_bytes += z->nr_huge * HUGE_SIZE;
+		st->dirty_bytes += READ_ONCE(z->nr_dirty) << FRAME_SHIFT;
 	}
+	st->dirty_bytes += READ_ONCE(vm.cached_bytes);
 	for_each_cache(id) {
 		const struct kmem_cache *s = cache_of(id);
 		unsigned long total = cache_slabs(id), cached;
@@ -55,7 +56,6 @@ void stat_read_fast(struct heap_stats *st)
 	st->slab_given_bytes = slab_bytes().given;
 	st->committed_bytes = (used << FRAME_SHIFT) + st->vmalloc_bytes;
 	st->committed_bytes -= min(st->slab_given_bytes, st->committed_bytes);
-	st->dirty_bytes = reclaim_dirty();
 	st->committed_bytes += st->dirty_bytes;
 	st->mapped_bytes = counter_read(os_stats.mapped);
 	st->mmap_calls = counter_read(os_stats.mmap);

@@ -4,7 +4,7 @@
 
 With SLABMALLOC_SO. The recorder knows every block by its address and what was asked for. What the
 library gives for that is told by the table of classes (tools/slabmalloc_report/kmalloc.py); blocks
-above are whole frames; what realloc let grow has an eighth to spare. Where nothing is allocated
+above are whole frames; what realloc let grow by less than an eighth has as much to spare. Where nothing is allocated
 meanwhile all of it is equal, to the byte and the object.
 """
 
@@ -44,7 +44,7 @@ class Live:
         """What is had for a request; old: what realloc had of it before, it grows by more."""
         if old // 2 < size <= old <= kmalloc.MOST:
             return old
-        if 0 < old < size and size + size // 8 <= kmalloc.MOST:
+        if 0 < old < size < old + size // 8 and size + size // 8 <= kmalloc.MOST:
             size += size // 8
         size = max(size, 1 << align, 1)
         index = self.classes.index(size, align)

@@ -263,7 +263,7 @@ class Heap:
         t.free(i, self.caches[i], where, self)
 
     def change(self, t, size, i, where, old):
-        """realloc: in place, or with an eighth of room for a block that grows."""
+        """realloc: in place, or with an eighth of room for a block that grows by less."""
         if i is not None:
             room = self.caches[i].size
             if size <= room and (size > room // 2 or self.classes.index(size) == i):
@@ -276,7 +276,7 @@ class Heap:
             self.live += (n - where) * FRAME
             self.asked += size - old
             return None, n, size
-        grown = i is not None and size > self.caches[i].size
-        made = self.birth(t, size, 0, size // 8 if grown else 0)
+        grown = size - self.caches[i].size if i is not None else 0
+        made = self.birth(t, size, 0, size // 8 if 0 < grown < size // 8 else 0)
         self.death(t, i, where, old)
         return made
