@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * twice.cc - blocks that two threads free at once: free_anywhere in src/page/large.c, pcp_keep, kfence_alloc and kfence_free in
- * src/debug/kfence.c. One of them must find out that it is wrong; the other must find the block's fields as they were made.
+ * twice.cc - blocks that two threads free at once: free_anywhere in src/page/large.c, pcp_keep in src/page/pcp.c,
+ * kfence_alloc and kfence_free in src/debug/kfence.c. One of them must find out that it is wrong; the other must find the
+ * block's fields as they were made.
  *
- *	large	page->type goes from PAGE_LARGE to PAGE_NONE, or to PAGE_KEPT (pcp_keep), by compare-exchange. That alone decides. What the block is came to
- *		both threads with the pointer, in the program's own way (WITHOUT_PASSING_ON leaves that out); its frames go
- *		on under the zone's lock. So no order is needed: SPARE_LARGE_...
+ *	large	page->type goes from PAGE_LARGE to PAGE_NONE, or to PAGE_KEPT, by compare-exchange. That alone decides. What the
+ *		block is came to both threads with the pointer, in the program's own way (WITHOUT_PASSING_ON leaves that
+ *		out); its frames go on under the zone's lock. So no order is needed: SPARE_LARGE_...
  *	kfence	the pointer may come from anywhere: it may be made up. So the state itself says that the fields are there.
  *		SPARE_KFENCE_FREED: the next user takes the object from a queue under a lock; a report that reads the state does
  *		not acquire it.
