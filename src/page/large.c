@@ -10,8 +10,6 @@
 #include "page/huge.h"
 #include "page/vmalloc.h"
 
-static const size_t BUDDY_MAX = 4 * MIB;
-
 struct large_stats large_stats;
 
 /* size <= REGION_SIZE. */
@@ -102,11 +100,11 @@ static void *alloc_anywhere(struct zone *z, size_t size, size_t align, bool zero
 {
 	void *p = NULL;
 
-	if (size <= BUDDY_MAX && align <= BUDDY_MAX)
+	if (size <= LARGE_FRAMES_MAX && align <= LARGE_FRAMES_MAX)
 		p = buddy_large(z, size, align, zero);
 	if (!p)
 		p = vmalloc(z->nid, size, align, zero, huge_area(z, size));
-	if (!p && size > BUDDY_MAX && size <= REGION_SIZE && align <= REGION_SIZE)
+	if (!p && size > LARGE_FRAMES_MAX && size <= REGION_SIZE && align <= REGION_SIZE)
 		p = buddy_large(z, size, align, zero);
 	return p;
 }
@@ -117,8 +115,8 @@ void *large_alloc_bound(struct zone *z, size_t size, bool zero)
 
 	if (size > PTRDIFF_MAX)
 		return NULL;
-	p = size <= BUDDY_MAX ? buddy_large(z, size, FRAME_SIZE, zero)
-			      : vmalloc_bound(z->nid, size, zero);
+	p = size <= LARGE_FRAMES_MAX ? buddy_large(z, size, FRAME_SIZE, zero)
+				     : vmalloc_bound(z->nid, size, zero);
 	return count_alloc(p, size, zero);
 }
 
@@ -164,13 +162,12 @@ bool large_free(void *p)
 	return true;
 }
 
-/* Not while each block's end is watched: memcheck is told of frames that come and go. */
 void *large_alloc_kept(struct per_cpu_pages *pcp, const struct zone *z, size_t size, size_t align,
 		       bool zero)
 {
 	struct page *page;
 
-	if (!pcp->kept || size > LARGE_KEPT_MAX)
+	if (!pcp->kept || size > LARGE_FRAMES_MAX)
 		return NULL;
 	page = pcp_take_kept(pcp, z, frames_for(size));
 	if (!page)
@@ -185,11 +182,12 @@ void *large_alloc_kept(struct per_cpu_pages *pcp, const struct zone *z, size_t s
 	return count_alloc(page_address(page), size, zero);
 }
 
+/* Not under memcheck: it is told of what comes from the zone and goes there. */
 bool large_free_kept(struct per_cpu_pages *pcp, const struct zone *z, void *p)
 {
 	struct page *page = large_page(p);
 
-	if (!page || page_zone(page) != z || page->frames > LARGE_KEPT_MAX >> FRAME_SHIFT ||
+	if (!page || page_zone(page) != z || page->frames > LARGE_FRAMES_MAX >> FRAME_SHIFT ||
 	    unlikely(memcheck_on) || !pcp_keep(pcp, page))
 		return false;
 	counter_add(large_stats.frees, 1);

@@ -27,7 +27,8 @@ void *large_alloc_frames(struct zone *z, size_t size, bool zero, bool atomic);
 /* Frees the large block that starts at p; false: none does. */
 bool large_free(void *p);
 
-enum { LARGE_KEPT_MAX = 4 << 20 };
+/* Up to so many bytes a block is frames of the buddy, if they are to be had; and may be kept. */
+enum { LARGE_FRAMES_MAX = 4 << 20 };
 
 /*
  * The same two for a thread and the block that it freed last (pcp.h): one of exactly this size that lies there, or NULL.

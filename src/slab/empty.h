@@ -14,7 +14,7 @@
  *	zone_surplus	 = sum over caches and nodes of nr_surplus * frames
  *			<= a part of the zone + one batch for each thread that just frees one
  *
- * So the surplus makes no heap larger: where one grows there is none. (SLUB's min_partial is a number alone; this is the
+ * So a heap that grows by n frames had a surplus of fewer. (SLUB's min_partial is a number alone; this is the
  * page cache's way, which has what nobody needs now.)
  *
  * Lock: the cache node's, held for all that takes a kmem_cache_node; frames go back without it.

@@ -128,7 +128,7 @@ struct kmem_cache_node {
 	u32 nr_empty;
 	u32 nr_surplus; /* of those, as many as need not stay (empty.h) */
 	u32 next_colour;
-	u32 min_partial; /* empty slabs that stay, plus 1; 0: as many as KEEP_FRAMES says */
+	u32 min_partial; /* empty slabs that stay, plus 1; 0: slab_empty_kept() */
 	u32 nr_isolated;
 	u32 asked; /* what the program asked for, on the average (slab_note_asked) */
 	unsigned long nr_free; /* objects */
@@ -360,6 +360,11 @@ struct object {
 /* Does an object of cache id that is in use, or in a sheaf, start at p? What slab_object says, sooner. */
 bool slab_object_used(u32 id, const void *p);
 
+static inline u32 object_index(const struct kmem_cache *s, u32 offset)
+{
+	return (u32)((u64)offset * s->inverse >> 32);
+}
+
 /*
  * Of a pointer into a frame that the class map says is cache id's: does an object start there? Whether it is in use nobody
  * looks; a free one has its key.
@@ -375,7 +380,7 @@ static __always_inline bool slab_object_starts(u32 id, const void *p)
 		slab -= slab->head;
 	}
 	offset -= (u32)slab->colour * s->colour_unit;
-	i = (u32)((u64)offset * s->inverse >> 32);
+	i = object_index(s, offset);
 	return i < s->objects && i * s->size == offset;
 }
 

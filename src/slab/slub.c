@@ -343,11 +343,6 @@ u32 slab_alloc_batch(u32 id, struct page_source src, void **end, u32 want)
 	return got ? got : new_slab(id, src, colour, end, want);
 }
 
-static u32 object_index(const struct kmem_cache *s, size_t offset)
-{
-	return (u32)((u64)(u32)offset * s->inverse >> 32);
-}
-
 /* Where a slab's objects lie: what a walk over pointers keeps of the slab that it was in last. */
 struct slab_range {
 	struct page *slab; /* NULL: none of this cache */
@@ -373,7 +368,7 @@ static __always_inline u32 object_at(const struct kmem_cache *s, const struct sl
 
 	if (unlikely(!r->slab || offset >= r->bytes))
 		return s->objects;
-	i = object_index(s, offset);
+	i = object_index(s, (u32)offset);
 	return likely((size_t)i * s->size == offset) ? i : s->objects;
 }
 
@@ -507,7 +502,7 @@ struct object slab_object(const void *p)
 	if (at >= (size_t)o.cache->objects * o.cache->size)
 		return o;
 	/* The inverse is exact for starts of objects; in the last bytes of large ones it may be 1 too high. */
-	i = min(object_index(o.cache, at), o.cache->objects - 1u);
+	i = min(object_index(o.cache, (u32)at), o.cache->objects - 1u);
 	o.start = slab_start(o.cache, slab) + (size_t)i * o.cache->size;
 	o.offset = (size_t)((const char *)p - (char *)o.start);
 	if (o.offset)
