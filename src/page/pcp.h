@@ -3,8 +3,8 @@
  * pcp.h - a thread's page sets (the kernel's per_cpu_pages): a few free blocks of the small orders, so
  * that making a slab does not take the zone lock every time; and the large block that it freed last, in case that it wants
  * one of this size next (as the kernel's sets keep huge pages). That one goes back before malloc takes frames for the thread
- * in any other way, so that no heap grows for it: a slab, a block of another size, room to grow. Areas and alloc_pages leave
- * it where it is. Only their thread touches them.
+ * in any other way, so that no heap grows for it: a slab, a block of another size, room to grow. Areas, alloc_pages, kmalloc_node and
+ * atomic requests leave it where it is. Only their thread touches them.
  *
  *	count[order] = length of list[order]
  *	kept_frames = kept ? kept->frames : 0		(for who counts without following the pointer)
