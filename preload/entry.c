@@ -273,7 +273,7 @@ static void *take_kept(const struct zone *z, size_t n, size_t align, bool zero)
 	struct kmem_percpu *c;
 	void *p = NULL;
 
-	if (n > LARGE_FRAMES_MAX)
+	if (n > KEPT_MAX)
 		return NULL;
 	c = boot_thread();
 	if (likely(c) && !c->interleaves) {

@@ -25,7 +25,7 @@ void *vmalloc(unsigned long size) __asm__("slabmalloc_vmalloc");
 void *vzalloc(unsigned long size) __asm__("slabmalloc_vzalloc");
 void *vmalloc_node(unsigned long size, int node) __asm__("slabmalloc_vmalloc_node");
 
-/* What vmalloc gave, or NULL. (Blocks of malloc above 4 MiB are the same, and free() takes either.) Anything else is reported. */
+/* What vmalloc gave, or NULL. (Blocks of malloc above 32 MiB are the same, and free() takes either.) Anything else is reported. */
 void vfree(const void *addr) __asm__("slabmalloc_vfree");
 
 /* Flags and protections of vmap have one value each: a mapping that can be read and written. */

@@ -79,6 +79,9 @@ bool os_hugepage(void *addr, size_t size, bool yes);
 /* Writes a zero word to p; returns the nanoseconds that it took. */
 u64 os_touch(void *p);
 
+/* Nanoseconds of the first touch of a page that is not huge, now: the mean of some. 0: no memory. */
+u64 os_small_touch(void);
+
 /* Resizes a mapping, moving it where needed; NULL: left as it was. */
 void *os_remap(void *addr, size_t old_size, size_t new_size);
 

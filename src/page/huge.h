@@ -4,14 +4,16 @@
  *
  * The first touch of a huge page costs a fifth of the 512 small faults that it saves, while the system has
  * free blocks of 2 MiB at hand. Where it must compact memory first, or a hypervisor has none behind the block
- * yet, it costs ten times that, and small pages, which come from what was freed last, do not. A program that runs on
- * may have it back from the processor's TLB, one that writes its memory once has not. So the first touch is made here,
- * against the clock:
+ * yet, it costs thirty times that: more than the small faults where those are cheap, since small pages come from what was
+ * freed last, and less where each of them leaves the virtual machine. A program that runs on may have it back from
+ * the processor's TLB, one that writes its memory once has not. So the first touch is made here, against the clock, and
+ * what is dear is weighed against small pages of the same minute:
  *
- *	processor time of dear touches <= 1/64 of the process's, but for the last of them
+ *	loss of a touch = max(0, its time - that of 512 small ones)
+ *	sum of losses <= 1/64 of the process's processor time, but for the last of them
  *
- * and beyond that blocks of 2 MiB stay small. Of an area of many only the first is touched here: where that was dear, the
- * area stays small, too.
+ * and beyond that blocks of 2 MiB stay small. Of several that are taken at once only the first is touched here: where that
+ * was a loss, the others stay small, too.
  *
  * No lock: one sum, which is added to atomically; who reads it a little too early takes one page more.
  */
@@ -19,14 +21,20 @@
 
 #include "base/compiler.h"
 
-/* Shall the next 2 MiB be a huge page? */
+/*
+ * Is a heap of so many bytes large enough for huge pages? From a quarter of thp_start on where small pages are dear, too: the
+ * half of a huge page that it does not use, on average, costs memory.
+ */
+bool huge_wanted(size_t heap);
+
+/* Shall the next 2 MiB be a huge page, by their price? */
 bool huge_pays(void);
 
 /*
- * Zeroes the first word of memory that reads as zero and is to be a huge page, and keeps its price in mind. False: it was
- * dear, and nobody asked for huge pages always.
+ * Zeroes the first word of memory that reads as zero and is to be a huge page, and keeps its price in mind. False: small
+ * pages would have been cheaper, and nobody asked for huge pages always.
  */
 bool huge_touch(void *p);
 
-/* In the child, whose processor time begins anew: it owes nothing. */
+/* In the child, whose processor time begins anew: it owes nothing, and has measured nothing. */
 void huge_after_fork(void);

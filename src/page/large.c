@@ -5,7 +5,6 @@
 
 #include "base/bug.h"
 #include "base/memcheck.h"
-#include "base/options.h"
 #include "os/latency.h"
 #include "page/huge.h"
 #include "page/vmalloc.h"
@@ -91,9 +90,7 @@ static bool huge_area(const struct zone *z, size_t size)
 	size_t heap = ((READ_ONCE(z->nr_present) - READ_ONCE(z->nr_free)) << FRAME_SHIFT) +
 		      READ_ONCE(vm.used_bytes) + size;
 
-	if (size < HUGE_SIZE || options.thp == THP_NEVER)
-		return false;
-	return (options.thp == THP_ALWAYS || heap >= options.thp_start) && huge_pays();
+	return size >= HUGE_SIZE && huge_wanted(heap) && huge_pays();
 }
 
 static void *alloc_anywhere(struct zone *z, size_t size, size_t align, bool zero)
@@ -167,7 +164,7 @@ void *large_alloc_kept(struct per_cpu_pages *pcp, const struct zone *z, size_t s
 {
 	struct page *page;
 
-	if (!pcp->kept || size > LARGE_FRAMES_MAX)
+	if (!pcp->kept || size > KEPT_MAX)
 		return NULL;
 	page = pcp_take_kept(pcp, z, frames_for(size));
 	if (!page)
@@ -187,7 +184,7 @@ bool large_free_kept(struct per_cpu_pages *pcp, const struct zone *z, void *p)
 {
 	struct page *page = large_page(p);
 
-	if (!page || page_zone(page) != z || page->frames > LARGE_FRAMES_MAX >> FRAME_SHIFT ||
+	if (!page || page_zone(page) != z || page->frames > KEPT_MAX >> FRAME_SHIFT ||
 	    unlikely(memcheck_on) || !pcp_keep(pcp, page))
 		return false;
 	counter_add(large_stats.frees, 1);

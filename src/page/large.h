@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * large.h - blocks above the slab caches: frames of the buddy up to 4 MiB (exactly as many as needed),
+ * large.h - blocks above the slab caches: frames of the buddy up to 32 MiB (exactly as many as needed),
  * an area of their own beyond, each the other's fall-back.
  */
 #pragma once
@@ -27,8 +27,11 @@ void *large_alloc_frames(struct zone *z, size_t size, bool zero, bool atomic);
 /* Frees the large block that starts at p; false: none does. */
 bool large_free(void *p);
 
-/* Up to so many bytes a block is frames of the buddy, if they are to be had; and may be kept. */
-enum { LARGE_FRAMES_MAX = 4 << 20 };
+/*
+ * Up to so many bytes a block is frames of the buddy, if they are to be had: where it lay others can lie, and the pages of an
+ * area can only be unmapped or moved. Two of them fit into a region. Up to KEPT_MAX bytes it may be kept.
+ */
+enum { LARGE_FRAMES_MAX = 32 << 20, KEPT_MAX = 4 << 20 };
 
 /*
  * The same two for a thread and the block that it freed last (pcp.h): one of exactly this size that lies there, or NULL.

@@ -2,7 +2,6 @@
 #include "page/zone.h"
 
 #include "base/bug.h"
-#include "base/options.h"
 #include "os/mem.h"
 #include "page/huge.h"
 #include "page/limit.h"
@@ -171,12 +170,10 @@ static bool enlarge(struct zone *z, unsigned int order)
 	return z->limit ? add_low(z, wanted) : add_region(z) || add_pieces(z, wanted);
 }
 
-/* A heap that has grown past thp_start takes its new 2 MiB blocks as huge pages; a small one never. */
-static bool huge_wanted(const struct zone *z)
+/* A large heap takes its new 2 MiB blocks as huge pages; a small one never. */
+static bool wants_huge(const struct zone *z)
 {
-	if (options.thp == THP_AUTO)
-		return (z->nr_present - z->nr_free) << FRAME_SHIFT >= options.thp_start;
-	return options.thp == THP_ALWAYS;
+	return huge_wanted((z->nr_present - z->nr_free) << FRAME_SHIFT);
 }
 
 static bool commit_blocks(struct region *r, u32 first, u32 last)
@@ -205,7 +202,7 @@ static bool commit_blocks(struct region *r, u32 first, u32 last)
  */
 static bool commit_some(struct zone *z, struct region *r, u32 end)
 {
-	if (end > FIRST_FRAMES || z->nr_regions > 1 || huge_wanted(z))
+	if (end > FIRST_FRAMES || z->nr_regions > 1 || wants_huge(z))
 		return false;
 	if (!r->open && os_commit((void *)r->base, FIRST_FRAMES * FRAME_SIZE))
 		r->open = FIRST_FRAMES;
@@ -241,13 +238,13 @@ static bool untouched(const struct region *r, u32 h)
 /*
  * Of the 2 MiB blocks that the frames lie in some may be untouched: ask for huge pages before their first touch, if the
  * heap wants them. A mapping that carries the advice from before will be populated whole in any case. They
- * are free as a whole here, so no return of memory is undone. True: the first of them is to be touched.
+ * are free as a whole here, so no return of memory is undone. Returns which.
  */
-static bool ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
+static u32 ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
 {
-	bool wanted = huge_wanted(z);
+	bool wanted = wants_huge(z);
 	u32 first = index >> HUGE_ORDER, last = (index + n - 1) >> HUGE_ORDER;
-	bool asked = false;
+	u32 asked = 0;
 
 	for (u32 h = first; h <= last; h++) {
 		u32 bit = 1u << h;
@@ -264,7 +261,7 @@ static bool ask_huge(struct zone *z, struct region *r, u32 index, u32 n)
 		}
 		WRITE_ONCE(r->huge, r->huge | bit);
 		ADD_ONCE(z->nr_huge, 1);
-		asked |= h == first;
+		asked |= bit;
 	}
 	return asked;
 }
@@ -279,7 +276,7 @@ static void count_taken(struct zone *z, u32 n)
 struct taken {
 	struct page *page; /* NULL: none */
 	bool clean; /* every byte reads as zero */
-	bool touch; /* a huge page from its first touch on, which is now (huge_touch) */
+	u32 asked; /* 2 MiB blocks that are huge pages from their first touch on, which is now (touch_huge) */
 	struct page *
 		fresh; /* a frame of untouched memory, or NULL: with several nodes it is looked where it lies */
 };
@@ -317,21 +314,30 @@ static struct taken take_range(struct zone *z, struct region *r, u32 index, u32 
 		return t;
 	t.fresh = unlikely(numa_many()) ? first_untouched(r, index, n) : NULL;
 	if (r->frames == FRAMES_PER_REGION)
-		t.touch = ask_huge(z, r, index, n);
+		t.asked = ask_huge(z, r, index, n);
 	buddy_take_range(z, r, index, n);
 	if (!commit(z, r, index, n)) {
 		buddy_free_range(z, r, index, n, bitmap_any(r->dirty, index, n));
 		return (struct taken){ .page = NULL };
 	}
+	bitmap_clear(r->began, index, n);
 	count_taken(z, n);
 	t.page = &r->page[index];
 	t.clean = !bitmap_any(r->dirty, index, n);
 	return t;
 }
 
+/* Where memory is short of what is wanted, a large run takes as little new as it can. */
+static struct page *find_run(struct zone *z, enum run run, u32 n, unsigned int align_order)
+{
+	if (run == RUN_FREE && n >= FRAMES_PER_HUGE)
+		return buddy_find_most_held(z, n, align_order);
+	return buddy_find_run(z, run, n, align_order);
+}
+
 static struct taken take_run(struct zone *z, enum run run, u32 n, unsigned int align_order)
 {
-	struct page *page = buddy_find_run(z, run, n, align_order);
+	struct page *page = find_run(z, run, n, align_order);
 
 	return page ? take_range(z, region_of(page), page_index(page), n)
 		    : (struct taken){ .page = NULL };
@@ -395,6 +401,36 @@ static void look_where(struct zone *z, struct taken t)
 		counter_add(node_zone((u32)node)->numa[NUMA_MISS], FRAMES_PER_HUGE);
 }
 
+/* The 2 MiB of `blocks` that lie in the n frames as a whole, and so are nobody else's, will be no huge pages. */
+static void stay_small(struct zone *z, struct page *page, u32 n, u32 blocks)
+{
+	struct region *r = region_of(page);
+	u32 first = page_index(page), end = first + n;
+
+	lock(&z->lock, RANK_ZONE);
+	for (; blocks; blocks &= blocks - 1) {
+		u32 h = __ffs(blocks), at = h << HUGE_ORDER;
+
+		if (at < first || at + FRAMES_PER_HUGE > end ||
+		    !os_hugepage((void *)(r->base + h * HUGE_SIZE), HUGE_SIZE, false))
+			continue;
+		r->advised &= ~(1u << h);
+		WRITE_ONCE(r->huge, r->huge & ~(1u << h));
+		SUB_ONCE(z->nr_huge, 1);
+	}
+	unlock(&z->lock, RANK_ZONE);
+}
+
+/* The first of the huge pages that were asked for is touched: where that is dear, the others need not be. */
+static void touch_huge(struct zone *z, struct taken t, u32 n)
+{
+	u32 rest = t.asked & (t.asked - 1);
+	u32 at = max(page_index(t.page), __ffs(t.asked) << HUGE_ORDER);
+
+	if (!huge_touch(page_address(region_of(t.page)->page + at)) && rest)
+		stay_small(z, t.page, n, rest);
+}
+
 struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *clean)
 {
 	unsigned int order = max(order_base_2(n), align_order);
@@ -407,8 +443,8 @@ struct page *zone_alloc(struct zone *z, u32 n, unsigned int align_order, bool *c
 	if (unlikely(!t.page) && !has_block(z, order) && enlarge(z, order))
 		t = take(z, n, align_order);
 	unlock(&z->lock, RANK_ZONE);
-	if (unlikely(t.page && t.touch))
-		huge_touch(page_address(t.page));
+	if (unlikely(t.page && t.asked))
+		touch_huge(z, t, n);
 	look_where(z, t);
 	*clean = t.clean;
 	return t.page;
@@ -445,8 +481,7 @@ struct page *zone_alloc_atomic(struct zone *z, u32 n, unsigned int align_order, 
 
 u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **pages, bool *clean)
 {
-	struct page *touch = NULL;
-	struct taken fresh = { .page = NULL };
+	struct taken asked = { .page = NULL }, fresh = asked;
 	u32 got = 0;
 
 	if (!limit_permits((size_t)want << (order + FRAME_SHIFT)))
@@ -457,16 +492,16 @@ u32 zone_alloc_bulk(struct zone *z, unsigned int order, u32 want, struct page **
 
 		if (!t.page)
 			break;
-		if (t.touch)
-			touch = t.page;
+		if (t.asked)
+			asked = t;
 		if (t.fresh)
 			fresh = t;
 		pages[got] = t.page;
 		clean[got++] = t.clean;
 	}
 	unlock(&z->lock, RANK_ZONE);
-	if (unlikely(touch))
-		huge_touch(page_address(touch));
+	if (unlikely(asked.page))
+		touch_huge(z, asked, 1u << order);
 	look_where(z, fresh);
 	return got;
 }
@@ -482,6 +517,8 @@ void zone_free(struct zone *z, struct page *page, u32 n, bool clean)
 		bitmap_clear(r->dirty, index, n);
 	else
 		bitmap_set(r->dirty, index, n);
+	if (n >= LARGE_FRAMES)
+		bitmap_set(r->began, index, 1);
 	buddy_free_range(z, r, index, n, !clean);
 	unlock(&z->lock, RANK_ZONE);
 }

@@ -64,6 +64,7 @@ enum numa_event {
 };
 
 enum { NR_INDEXED = 1024 }; /* regions: 64 GiB */
+enum { LARGE_FRAMES = 64 }; /* what is smaller are slabs, and is to begin elsewhere (region->began) */
 
 /* A region, and how long its runs are at most. */
 struct region_runs {
@@ -223,3 +224,6 @@ bool buddy_range_free(const struct region *r, u32 index, u32 n);
 bool buddy_take_range(struct zone *z, struct region *r, u32 index, u32 n);
 struct page *buddy_find_run(struct zone *z, enum run run, u32 n, unsigned int align_order);
 void buddy_isolate(struct zone *z, struct page *page);
+
+/* Of the runs of n free frames one that holds the most memory (page/fit.c), or NULL. Takes nothing. Zone lock held. */
+struct page *buddy_find_most_held(struct zone *z, u32 n, unsigned int align_order);

@@ -66,7 +66,7 @@ struct weather {
 	int os_map, os_map_aligned, os_reserve_aligned, os_reserve_guarded, os_commit, os_unmap,
 		os_purge, os_hugepage, os_remap, os_protect;
 	u64 now_ms;
-	u64 touch_ns; /* what os_touch says */
+	u64 touch_ns, small_ns; /* what os_touch and os_small_touch say */
 };
 
 extern struct weather weather;

@@ -8,11 +8,11 @@
 #include "os/thread.h"
 #include "unit.h"
 
-struct weather weather = { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
+struct weather weather = { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0 };
 
 void clear_weather(void)
 {
-	weather = (struct weather){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0 };
+	weather = (struct weather){ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0 };
 }
 
 static bool fails(int *successes, int err)
@@ -86,4 +86,11 @@ u64 __wrap_os_touch(void *p)
 {
 	__real_os_touch(p);
 	return weather.touch_ns;
+}
+
+u64 __wrap_os_small_touch(void);
+
+u64 __wrap_os_small_touch(void)
+{
+	return weather.small_ns;
 }

@@ -16,6 +16,8 @@ static int setup(__attribute__((unused)) void **state)
 {
 	options.thp = THP_AUTO;
 	weather.now_ms = max(weather.now_ms, (u64)1000);
+	weather.small_ns = 0;
+	huge_after_fork();
 	touch(0);
 	return 0;
 }
@@ -63,6 +65,49 @@ TEST(it_tells_a_dear_touch_from_a_cheap_one)
 	assert_true(huge_touch(&word));
 }
 
+/* 512 of 10 us are 5 ms. */
+TEST(no_touch_is_dear_that_costs_no_more_than_small_pages)
+{
+	weather.small_ns = 10000;
+	for (int i = 0; i < 1000; i++) {
+		weather.touch_ns = 5000000;
+		assert_true(huge_touch(&word));
+		assert_true(huge_pays());
+	}
+	weather.touch_ns = 6000000;
+	assert_false(huge_touch(&word));
+}
+
+TEST(only_what_small_pages_would_not_have_cost_is_a_loss)
+{
+	u64 touches = 0;
+
+	weather.small_ns = 10000;
+	for (; huge_pays(); touches++)
+		touch(6120000);
+	assert_int_equal(touches, weather.now_ms / 64 + 1);
+}
+
+TEST(a_heap_wants_huge_pages_from_thp_start_on)
+{
+	assert_false(huge_wanted(options.thp_start - 1));
+	assert_true(huge_wanted(options.thp_start));
+	options.thp = THP_NEVER;
+	assert_false(huge_wanted(options.thp_start));
+	options.thp = THP_ALWAYS;
+	assert_true(huge_wanted(0));
+}
+
+TEST(and_sooner_where_small_pages_are_dear)
+{
+	assert_false(huge_wanted(options.thp_start / 2));
+	huge_after_fork();
+	weather.small_ns = 10000;
+	assert_true(huge_wanted(options.thp_start / 2));
+	assert_true(huge_wanted(options.thp_start / 4));
+	assert_false(huge_wanted(options.thp_start / 4 - 1));
+}
+
 /* Its processor time begins at 0. */
 TEST(a_child_of_fork_owes_nothing)
 {
@@ -89,6 +134,10 @@ int main(void)
 		HUGE_TEST(while_touches_are_cheap_every_block_is_huge),
 		HUGE_TEST(dear_touches_take_a_64th_of_the_time),
 		HUGE_TEST(it_tells_a_dear_touch_from_a_cheap_one),
+		HUGE_TEST(no_touch_is_dear_that_costs_no_more_than_small_pages),
+		HUGE_TEST(only_what_small_pages_would_not_have_cost_is_a_loss),
+		HUGE_TEST(a_heap_wants_huge_pages_from_thp_start_on),
+		HUGE_TEST(and_sooner_where_small_pages_are_dear),
 		HUGE_TEST(a_child_of_fork_owes_nothing),
 		HUGE_TEST(who_asks_for_always_gets_it),
 	};

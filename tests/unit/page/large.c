@@ -12,7 +12,6 @@
 
 /* large_free gives frames to the zone of their node. */
 static struct zone *const z = &zones[0];
-static const size_t BUDDY_MAX = 4 * MIB;
 
 static int setup(__attribute__((unused)) void **state)
 {
@@ -44,13 +43,13 @@ static size_t frames_in_use(void)
 	return z->nr_present - z->nr_free;
 }
 
-TEST(a_block_up_to_4_mib_has_exactly_its_frames_and_a_larger_one_is_an_area)
+TEST(a_block_has_exactly_its_frames_and_one_above_half_a_region_is_an_area)
 {
-	for (size_t size = 256 * KIB; size < 8 * MIB; size += 300 * KIB + 1) {
+	for (size_t size = 256 * KIB; size < 40 * MIB; size += size / 16 + 1) {
 		char *p = alloc(size);
 
 		assert_int_equal(large_size(p), ALIGN(size, FRAME_SIZE));
-		if (size <= BUDDY_MAX) {
+		if (size <= LARGE_FRAMES_MAX) {
 			assert_int_equal(frames_in_use(), DIV_ROUND_UP(size, FRAME_SIZE));
 			assert_non_null(virt_to_page((uintptr_t)p));
 		} else {
@@ -99,7 +98,7 @@ TEST(zeroed_blocks_are_zero_whatever_was_there_before)
 
 TEST(what_starts_no_block_is_not_freed_sized_or_resized)
 {
-	char *p = alloc(MIB), *area = alloc(5 * MIB), *foreign = malloc(100), *bad[8];
+	char *p = alloc(MIB), *area = alloc(35 * MIB), *foreign = malloc(100), *bad[8];
 
 	bad[0] = p + FRAME_SIZE;
 	bad[1] = p + 16;
@@ -191,20 +190,20 @@ TEST(a_block_that_is_in_the_way_makes_the_pages_move_and_no_byte)
 
 TEST(a_resize_that_cannot_be_done_leaves_the_block)
 {
-	char *p = alloc(256 * KIB), *wall = alloc(256 * KIB), *area = alloc(6 * MIB);
+	char *p = alloc(256 * KIB), *wall = alloc(256 * KIB), *area = alloc(36 * MIB);
 
 	memset(p, 7, 256 * KIB);
-	memset(area, 6, 6 * MIB);
+	memset(area, 6, 36 * MIB);
 	weather.os_map = weather.os_remap = 0;
-	assert_null(large_resize(area, 20 * MIB));
+	assert_null(large_resize(area, 80 * MIB));
 	assert_null(large_resize(area, SIZE_MAX));
 	assert_null(large_resize(p, SIZE_MAX));
 	assert_null(large_resize(p, (size_t)PTRDIFF_MAX + 1));
 	assert_null(large_resize(p, PTRDIFF_MAX));
 	assert_int_equal(large_size(p), 256 * KIB);
 	assert_true(all_bytes_are(p, 256 * KIB, 7));
-	assert_int_equal(large_size(area), 6 * MIB);
-	assert_true(all_bytes_are(area, 6 * MIB, 6));
+	assert_int_equal(large_size(area), 36 * MIB);
+	assert_true(all_bytes_are(area, 36 * MIB, 6));
 	clear_weather();
 	large_free(p);
 	large_free(wall);
@@ -226,10 +225,10 @@ TEST(frames_and_areas_are_each_others_fallback)
 
 	/* No mapping: frames serve what would be an area. */
 	weather.os_map = weather.os_map_aligned = 0;
-	p = large_alloc(z, 6 * MIB, FRAME_SIZE, true);
+	p = large_alloc(z, 36 * MIB, FRAME_SIZE, true);
 	assert_non_null(p);
 	assert_non_null(virt_to_page((uintptr_t)p));
-	assert_true(all_bytes_are(p, 6 * MIB, 0));
+	assert_true(all_bytes_are(p, 36 * MIB, 0));
 	assert_true(large_free(p));
 	clear_weather();
 	zone_purge(z, ~0ul);
@@ -250,7 +249,7 @@ TEST(no_memory_at_all_is_null)
 
 	weather.os_map = weather.os_map_aligned = weather.os_commit = 0;
 	assert_null(large_alloc(z, 3 * MIB, FRAME_SIZE, true));
-	assert_null(large_alloc(z, 30 * MIB, FRAME_SIZE, true));
+	assert_null(large_alloc(z, 60 * MIB, FRAME_SIZE, true));
 	clear_weather();
 	assert_null(large_alloc(z, SIZE_MAX, FRAME_SIZE, true));
 	assert_null(large_alloc(z, (size_t)PTRDIFF_MAX + 1, FRAME_SIZE, false));
@@ -264,20 +263,20 @@ TEST(areas_ask_for_huge_pages_as_the_option_says)
 	unsigned long advices = os_stats.madvise;
 	char *p;
 
-	large_free(alloc(5 * MIB));
+	large_free(alloc(35 * MIB));
 	assert_int_equal(os_stats.madvise, advices);
 	vm_purge(SIZE_MAX, UINT64_MAX);
 	options.thp = THP_AUTO;
-	options.thp_start = 16 * MIB;
-	p = alloc(9 * MIB);
+	options.thp_start = 64 * MIB;
+	p = alloc(39 * MIB);
 	assert_int_equal(os_stats.madvise, advices);
-	large_free(alloc(7 * MIB));
+	large_free(alloc(37 * MIB));
 	assert_int_equal(os_stats.madvise, advices + 1);
 	vm_purge(SIZE_MAX, UINT64_MAX);
 	large_free(p);
 	vm_purge(SIZE_MAX, UINT64_MAX);
 	options.thp = THP_ALWAYS;
-	p = alloc(5 * MIB);
+	p = alloc(35 * MIB);
 	assert_int_equal((uintptr_t)p % HUGE_SIZE, 0);
 	assert_int_equal(os_stats.madvise, advices + 2);
 	large_free(p);
@@ -287,7 +286,7 @@ int main(void)
 {
 #define LARGE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		LARGE_TEST(a_block_up_to_4_mib_has_exactly_its_frames_and_a_larger_one_is_an_area),
+		LARGE_TEST(a_block_has_exactly_its_frames_and_one_above_half_a_region_is_an_area),
 		LARGE_TEST(any_power_of_two_is_an_alignment),
 		LARGE_TEST(zeroed_blocks_are_zero_whatever_was_there_before),
 		LARGE_TEST(what_starts_no_block_is_not_freed_sized_or_resized),

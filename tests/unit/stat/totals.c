@@ -48,7 +48,7 @@ TEST(live_bytes_are_those_of_the_blocks_in_use_to_the_byte)
 	}
 	large = large_alloc(z, MIB + 1, FRAME_SIZE, false);
 	sum += MIB + FRAME_SIZE;
-	area = large_alloc(z, 10 * MIB, FRAME_SIZE, false);
+	area = large_alloc(z, 40 * MIB, FRAME_SIZE, false);
 	sum += vsize(area);
 	assert_int_equal(now().live_bytes, sum);
 	assert_int_equal(now().vmalloc_bytes, vsize(area));
