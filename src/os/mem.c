@@ -211,32 +211,6 @@ bool os_hugepage(void *addr, size_t size, bool yes)
 	return advise(addr, size, yes ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
-u64 os_touch(void *p)
-{
-	u64 start = os_now_ns();
-
-	*(volatile uintptr_t *)p = 0;
-	return os_now_ns() - start;
-}
-
-enum { SAMPLE = 8 /* pages */ };
-
-/* The first page, which is not counted, pays for the page table. */
-u64 os_small_touch(void)
-{
-	size_t page = os_page_size();
-	char *p = os_map((1 + SAMPLE) * page);
-	u64 ns = 0;
-
-	if (!p)
-		return 0;
-	os_touch(p);
-	for (int i = 1; i <= SAMPLE; i++)
-		ns += os_touch(p + i * page);
-	os_unmap(p, (1 + SAMPLE) * page);
-	return ns / SAMPLE;
-}
-
 void *os_remap(void *addr, size_t old_size, size_t new_size)
 {
 	int saved = errno;

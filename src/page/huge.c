@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "page/huge.h"
 
-#include "base/options.h"
 #include "os/mem.h"
 #include "os/thread.h"
 #include "page/page.h"
@@ -12,13 +11,12 @@ static const u64 DEAR_NS = 1000000;
 /* Between 0.3 to 1 us and, where a hypervisor has a hand in each, 5 to 15. */
 static const u64 DEAR_SMALL_NS = 4000;
 
-enum { SHARE = 64, EARLY = 4 };
+enum { SHARE = 64 };
 
 static u64 spent_us; /* by dear touches, beyond what small pages would have cost */
 static u64 small_ns; /* a small page's first touch, or 0: nobody asked */
 
-/* Asked of the system once: a heap grows past this size once, nearly. */
-static bool small_are_dear(void)
+bool huge_small_is_dear(void)
 {
 	u64 ns = READ_ONCE(small_ns);
 
@@ -27,13 +25,6 @@ static bool small_are_dear(void)
 		WRITE_ONCE(small_ns, ns);
 	}
 	return ns > DEAR_SMALL_NS;
-}
-
-bool huge_wanted(size_t heap)
-{
-	if (options.thp != THP_AUTO)
-		return options.thp == THP_ALWAYS;
-	return heap >= options.thp_start || (heap >= options.thp_start / EARLY && small_are_dear());
 }
 
 bool huge_pays(void)

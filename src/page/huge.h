@@ -19,13 +19,24 @@
  */
 #pragma once
 
-#include "base/compiler.h"
+#include "base/options.h"
+
+/* Is the first touch of a small page dear? Asked of the system once: few heaps are of a size to which it matters for long. */
+bool huge_small_is_dear(void);
+
+enum { HUGE_EARLY = 4 };
 
 /*
  * Is a heap of so many bytes large enough for huge pages? From a quarter of thp_start on where small pages are dear, too: the
  * half of a huge page that it does not use, on average, costs memory.
  */
-bool huge_wanted(size_t heap);
+static inline bool huge_wanted(size_t heap)
+{
+	if (options.thp != THP_AUTO)
+		return options.thp == THP_ALWAYS;
+	return heap >= options.thp_start ||
+	       (heap >= options.thp_start / HUGE_EARLY && huge_small_is_dear());
+}
 
 /* Shall the next 2 MiB be a huge page, by their price? */
 bool huge_pays(void);

@@ -42,12 +42,16 @@ static struct {
 	size_t peak, last_peak; /* the most used in this window of decay_ms, and in the last */
 	u64 window_ms; /* when this window ends */
 	size_t limit; /* as last computed */
+	u64 over_ms; /* since then more is dirty than the bound by amount lets stay; 0: it is not */
 	size_t low; /* used below this: the heap has shrunk since the last look */
 	size_t shrunk_at; /* the most used since shrink_caches, or used then */
-	size_t tear_above; /* bytes free in huge pages: below, no page was worth tearing */
+	size_t tear_above; /* bytes free in huge pages: below, no page was worth tearing ... */
+	size_t torn_used; /* ... while no less than three quarters of this are used */
 	u64 refused_ms; /* the system takes nothing back (mlockall, seccomp): not before this */
 	u32 patience; /* all waiting takes so much longer */
+	size_t swing; /* how much `used` changed in the last step */
 	size_t gone; /* bytes given back and not judged yet */
+	bool paused; /* they went while little else happened, or could not wait for that */
 	u64 gone_ms, refault_ms; /* the last of them, and when some came back soon */
 	size_t resident; /* the least since then */
 } decay = { .patience = 1 };
@@ -132,8 +136,11 @@ static void tear(size_t used)
 
 	for_each_zone(z)
 		free_bytes += READ_ONCE(z->nr_huge_free) << FRAME_SHIFT;
+	if (used < decay.torn_used / 4 * 3)
+		decay.tear_above = 0;
 	if (free_bytes <= used / 4 + options.dirty_min || free_bytes <= decay.tear_above)
 		return;
+	decay.torn_used = used;
 	for_each_zone(z)
 		torn += zone_tear(z, FRAMES_PER_HUGE / 4 * 3);
 	decay.tear_above = torn ? 0 : free_bytes + free_bytes / 4;
@@ -146,8 +153,8 @@ static u64 decay_ms(void)
 
 /*
  * Memory that is wanted again soon after it was given back had better been kept, as a page that is read again soon after it
- * was evicted (the kernel's workingset.c calls it a refault): it counts as demand, and the next pause like this
- * one is waited out. Not for ever: a pattern that has ended is forgotten.
+ * was evicted (the kernel's workingset.c calls it a refault): it counts as demand, and where it went in a pause the next
+ * one like it is waited out. Not for ever: a pattern that has ended is forgotten.
  */
 static void watch_refaults(size_t resident, u64 now)
 {
@@ -160,7 +167,9 @@ static void watch_refaults(size_t resident, u64 now)
 		decay.demand = min(decay.demand + decay.gone, resident);
 		decay.gone = 0;
 		decay.refault_ms = now;
-		WRITE_ONCE(decay.patience, min(decay.patience * PATIENCE, (u32)PATIENCE_MAX));
+		if (decay.paused)
+			WRITE_ONCE(decay.patience,
+				   min(decay.patience * PATIENCE, (u32)PATIENCE_MAX));
 	}
 	if (now - decay.refault_ms >= FORGET_MS)
 		WRITE_ONCE(decay.patience, 1);
@@ -171,6 +180,7 @@ static void note_gone(size_t bytes, size_t resident, u64 now)
 	decay.gone += bytes;
 	decay.gone_ms = now;
 	decay.resident = resident;
+	decay.paused = !kshrinkd_runs() || decay.swing < bytes / 4;
 }
 
 static void step(struct kmem_percpu *c, size_t used, u64 now)
@@ -178,6 +188,7 @@ static void step(struct kmem_percpu *c, size_t used, u64 now)
 	size_t demand = churn(used);
 
 	decay.taken = taken_bytes();
+	decay.swing = max(used, decay.used) - min(used, decay.used);
 	decay.used = used;
 	if (demand)
 		decay.moved_ms = now;
@@ -197,6 +208,19 @@ static size_t least(size_t heap)
 	return min(options.dirty_min, max(heap / SMALL_SHARE, LEAST));
 }
 
+/*
+ * What was in use a moment ago may be wanted again in the next, and who frees much need not wait for the system: where
+ * kshrinkd will come and look, the bound by amount takes effect after half of decay_ms.
+ */
+static bool is_young(size_t amount, u64 now)
+{
+	if (reclaim_dirty() <= amount)
+		decay.over_ms = 0;
+	else if (!decay.over_ms)
+		decay.over_ms = now;
+	return kshrinkd_runs() && decay.over_ms && now - decay.over_ms < decay_ms() / 2;
+}
+
 /* What may stay, with the demand and the peak of the time that is not over yet. */
 static size_t dirty_limit(size_t used, size_t live, u64 now)
 {
@@ -214,6 +238,8 @@ static size_t dirty_limit(size_t used, size_t live, u64 now)
 	by_peak += by_peak / SHARE + floor - used;
 	if (!demand && now - decay.moved_ms >= decay_ms())
 		return 0;
+	if (is_young(by_amount, now))
+		by_amount = by_peak;
 	by_amount = min(by_amount, limit_leaves(used));
 	return min(by_amount, by_peak);
 }
@@ -296,11 +322,11 @@ void reclaim_tick(struct kmem_percpu *c)
 		pressure_tick(now);
 }
 
-/* Nothing changed for a while: what was kept at hand goes too, once. True: it is done. */
-static bool put_away(u64 now)
+/* Nothing changed for a while, since stirred_ms: what was kept at hand goes too, once. True: it is done. */
+static bool put_away(u64 stirred_ms, u64 now)
 {
 	static u64 away_ms, visited_ms;
-	u64 stirred_ms = READ_ONCE(decay.stirred_ms), waited_ms = now - visited_ms;
+	u64 waited_ms = now - visited_ms;
 
 	if (now - stirred_ms < decay_ms())
 		return false;
@@ -310,21 +336,36 @@ static bool put_away(u64 now)
 	if (!visited_ms)
 		waited_ms = options.decay_ms;
 	visited_ms = now;
-	if (sheaf_empty_some_asleep((u32)min(options.decay_ms, (size_t)UINT32_MAX),
+	/* Half: the last to fall asleep may have done so after what was seen to change last. */
+	if (sheaf_empty_some_asleep((u32)min(options.decay_ms / 2, (size_t)UINT32_MAX),
 				    waited_ms * (1000000 / PERCENT)))
 		away_ms = now;
 	lock(&reclaim_lock, RANK_RECLAIM);
 	shrink_caches(NULL);
 	slack_rest(least(used_bytes()), now);
+	/* It is as old as what it was kept for. */
+	decay.seen = reclaim_dirty();
 	unlock(&reclaim_lock, RANK_RECLAIM);
 	return false;
 }
 
+void reclaim_leave(u64 now)
+{
+	lock(&reclaim_lock, RANK_RECLAIM);
+	decay.demand = 0;
+	shrink_caches(NULL);
+	look(NULL, now);
+	unlock(&reclaim_lock, RANK_RECLAIM);
+}
+
 bool reclaim_age(u64 now)
 {
+	/* As it was before the look, which gives back and so changes something itself. */
+	u64 stirred_ms = READ_ONCE(decay.stirred_ms);
+
 	if (lock_try(&reclaim_lock, RANK_RECLAIM)) {
 		look(NULL, now);
 		unlock(&reclaim_lock, RANK_RECLAIM);
 	}
-	return put_away(now) && !reclaim_dirty();
+	return put_away(stirred_ms, now) && !reclaim_dirty();
 }

@@ -154,17 +154,29 @@ void kshrinkd_errand(u32 (*fn)(u64 now_ms))
 		wake();
 }
 
+static void leave(void)
+{
+	lock(&vmscan_lock, RANK_VMSCAN);
+	reclaim_leave(os_now_ms());
+	unlock(&vmscan_lock, RANK_VMSCAN);
+}
+
 static void *run(void *arg)
 {
-	bool quiet = false;
+	bool quiet = false, was_large;
 
 	WRITE_ONCE(kshrinkd.tid, os_thread_id());
 	os_thread_name("kshrinkd");
 	do_errand();
 	for (;;) {
-		if (leaves())
+		was_large = kshrinkd.watching;
+		if (leaves()) {
+			if (was_large)
+				leave();
 			break;
-		if (heap_is_small())
+		}
+		/* One that was large has something to give back yet. */
+		if (heap_is_small() && (quiet || !kshrinkd.watching))
 			sleep_small();
 		else
 			sleep_watching(quiet);

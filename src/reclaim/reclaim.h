@@ -45,6 +45,9 @@ void reclaim_tick(struct kmem_percpu *c);
 /* The same for kshrinkd, and what only it does: threads that sleep, caches of a quiet heap. True: nothing is left to age. */
 bool reclaim_age(u64 now_ms);
 
+/* kshrinkd leaves, and nobody will come for what was to be waited for. */
+void reclaim_leave(u64 now_ms);
+
 /*
  * Gives back all that can be, now: the calling thread's sheaves, barns, empty slabs, cached areas, free
  * frames; tear: also out of huge pages that are partly in use. Returns bytes.
