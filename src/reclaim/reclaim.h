@@ -8,12 +8,14 @@
  *	amount	dirty <= dirty_min + live / 8 + demand, and <= dirty_max. Live is used without what is free in
  *		slabs; demand is what the program took lately without growing, wherever it came from: one that
  *		churns keeps what it churns, one that only frees an eighth of what it has, so that neighbours come
- *		together before they go.
+ *		together before they go. Where kshrinkd runs, who will come and look, what is more than that stays for
+ *		half of decay_ms: it was in use a moment ago, and may be in the next.
  *	peak	used + dirty <= 9/8 of the most that was used lately + dirty_min: what did not serve a growing
  *		heap does not stay beside it.
  *	age	no demand for decay_ms, and nothing new either: everything goes.
  *	patience	what comes back within two seconds after it was given back counts as demand, and decay_ms is 4 times
- *		as long next time, up to 16 times: a program that works in bursts keeps its memory from the second on.
+ *		as long next time, up to 16 times: a program that works in bursts keeps its memory from the second on. Only what
+ *		went in a pause is a reason for patience; what went while other threads were taking is not.
  *	huge	free parts of huge pages in use <= used / 4 + dirty_min, or pages that are three quarters free are
  *		torn.
  *	slabs	what lies free inside slabs: slack.h.

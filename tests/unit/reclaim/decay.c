@@ -4,6 +4,7 @@
 #include "base/options.h"
 #include "page/large.h"
 #include "page/vmalloc.h"
+#include "reclaim/kshrinkd.h"
 #include "reclaim/reclaim.h"
 #include "sheaf/barn.h"
 #include "sheaf/heap.h"
@@ -305,9 +306,70 @@ TEST(a_tick_keeps_errno)
 	assert_int_equal(errno, 1234);
 }
 
+/* A kshrinkd that never looks: the test does. */
+static int make_no_thread(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+			  void *arg)
+{
+	(void)attr, (void)fn, (void)arg;
+	*thread = pthread_self();
+	return 0;
+}
+
+static int setup_with_kshrinkd(void **state)
+{
+	options.kshrinkd = KSHRINKD_AUTO;
+	kshrinkd_start(make_no_thread);
+	assert_true(kshrinkd_runs());
+	return setup(state);
+}
+
+static int teardown_with_kshrinkd(void **state)
+{
+	kshrinkd_after_fork();
+	return teardown(state);
+}
+
+TEST(where_kshrinkd_comes_what_was_freed_waits_for_half_of_decay_ms)
+{
+	alloc_blocks(0, MAX_BLOCKS);
+	tick_at(clock_ms += STEP_MS);
+	free_blocks(0, MAX_BLOCKS);
+	for (u64 ms = 0; ms < options.decay_ms / 2; ms += STEP_MS) {
+		assert_int_equal(reclaim_dirty(), MAX_BLOCKS * BLOCK);
+		reclaim_age(clock_ms += STEP_MS);
+	}
+	assert_true(reclaim_dirty() <= options.dirty_min);
+	for (u64 ms = 0; ms < 2 * options.decay_ms; ms += STEP_MS)
+		reclaim_age(clock_ms += STEP_MS);
+	assert_int_equal(reclaim_dirty(), 0);
+}
+
+TEST(but_not_beside_a_heap_that_grows)
+{
+	options.dirty_max = 256 * MIB;
+	alloc_blocks(0, MAX_BLOCKS / 2);
+	free_blocks(0, MAX_BLOCKS / 2);
+	large_free(large_alloc(z, LARGE_FRAMES_MAX + BLOCK, FRAME_SIZE, false));
+	reclaim_tick(this_cpu);
+	assert_true(reclaim_dirty() <= (LARGE_FRAMES_MAX + BLOCK) / 8 * 9 + options.dirty_min);
+}
+
+TEST(when_kshrinkd_leaves_nothing_waits)
+{
+	alloc_blocks(0, MAX_BLOCKS);
+	tick_at(clock_ms += STEP_MS);
+	free_blocks(0, MAX_BLOCKS);
+	assert_int_equal(reclaim_dirty(), MAX_BLOCKS * BLOCK);
+	kshrinkd_after_fork();
+	reclaim_leave(clock_ms);
+	assert_true(reclaim_dirty() <= options.dirty_min);
+}
+
 int main(void)
 {
 #define DECAY_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define KSHRINKD_TEST(name) \
+	cmocka_unit_test_setup_teardown(name, setup_with_kshrinkd, teardown_with_kshrinkd)
 	const struct CMUnitTest tests[] = {
 		DECAY_TEST(a_program_that_only_frees_keeps_dirty_min_and_an_eighth_of_what_it_has),
 		DECAY_TEST(a_small_heap_keeps_little),
@@ -324,6 +386,9 @@ int main(void)
 		DECAY_TEST(huge_pages_that_are_mostly_free_are_torn_and_given_back),
 		DECAY_TEST(idle_sheaves_shrink_and_idle_barns_empty),
 		DECAY_TEST(a_tick_keeps_errno),
+		KSHRINKD_TEST(where_kshrinkd_comes_what_was_freed_waits_for_half_of_decay_ms),
+		KSHRINKD_TEST(but_not_beside_a_heap_that_grows),
+		KSHRINKD_TEST(when_kshrinkd_leaves_nothing_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
