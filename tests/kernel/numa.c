@@ -13,7 +13,7 @@
 #include "slabmalloc/slabmalloc.h"
 #include "slabmalloc/vmalloc.h"
 
-enum { NODES = 4, OBJECTS = 2000 };
+enum { NODES = 4, OBJECTS = 2000, AT_HAND = 1020 };
 
 static const size_t sizes[] = { 1, 16, 100, 1000, 5000, 100000, 300000, 3 << 20 };
 
@@ -158,8 +158,8 @@ TEST(a_thread_that_moved_takes_from_its_new_node)
 	for (int round = 0; round < 6; round++) {
 		int node = run_on(cpu_of(round % 2));
 
-		/* At the latest when what it has at hand is used up. */
-		take(node, 200, round ? 600 : 0);
+		/* At the latest when what it has at hand is used up: two sheaves of 510 objects at the most. */
+		take(node, 200, round ? AT_HAND : 0);
 		give();
 	}
 	assert_int_equal(slabmalloc_check(), 0);
