@@ -36,7 +36,7 @@ def look_at(what, s, target, letters):
         f"(char *){s.at['node']} + 20": r"live, 20 bytes inside",
         s.at["middle"]: r"cache kmalloc-5120",
         s.at["large"]: r"large block of 1048576 bytes at \S+: live, 0 bytes inside",
-        f"(char *){s.at['area']} + 70000": r"area of 20971520 bytes at \S+: live, 70000 bytes",
+        f"(char *){s.at['area']} + 70000": r"area of 41943040 bytes at \S+: live, 70000 bytes",
         s.at["freed"]: r"cache kmalloc-80.*\n.*free, " +
                        ("in its slab" if letters else "in a sheaf of thread 1 .*tid"),
         s.at["code"]: r"not of this heap \(hold in section .text",

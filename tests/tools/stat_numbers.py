@@ -207,7 +207,7 @@ def running():
     with subject("busy") as s:
         time.sleep(0.5)
         # What it holds, and what its eight threads may hold at the most.
-        low = 1000 * 112 + 300 * 5120 + (1 << 20) + (20 << 20)
+        low = 1000 * 112 + 300 * 5120 + (1 << 20) + (40 << 20)
         high = low + 8 * 512 * 2048 + (4 << 20)
         looks = [json_of(s.pid) for _ in range(50)]
         bad = [x for x in looks if "error" in x or

@@ -43,7 +43,7 @@ static void hold(void)
 	for (int i = 0; i < MIDDLE; i++)
 		middle[i] = malloc(5000);
 	large = malloc(1 << 20);
-	area = malloc(20 << 20);
+	area = malloc(40 << 20);
 	freed = malloc(72);
 	free(freed);
 	printf("node %p middle %p large %p area %p freed %p code %p\n", (void *)nodes, middle[0],

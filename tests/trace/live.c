@@ -40,7 +40,7 @@ static size_t draw_size(uint64_t *at)
 		return 1 + draw(at, 2000);
 	if (kind < 990)
 		return 1 + draw(at, 256 << 10);
-	return kind < 999 ? 1 + draw(at, 2 << 20) : (4 << 20) + draw(at, 4 << 20);
+	return kind < 999 ? 1 + draw(at, 2 << 20) : (32 << 20) + draw(at, 4 << 20);
 }
 
 static void *get(uint64_t *at, size_t size)

@@ -21,7 +21,7 @@ sys.path[:0] = [str(TOP / "tests/api"), str(TOP / "tools")]
 from slabmalloc_report import kmalloc, trace  # noqa: E402
 from tap import Tap, library, outcome, run  # noqa: E402
 
-FRAME, AREA = 4096, 4 << 20
+FRAME, AREA = 4096, 32 << 20
 
 
 class Live:
