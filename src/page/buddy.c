@@ -243,7 +243,7 @@ static u32 run_in(struct region *r, enum run run, u32 h, u32 n, u32 align)
 	u32 from = bitmap_next(map, h << HUGE_ORDER, end, true);
 
 	while (from < end) {
-		u32 start = ALIGN(from + (n < LARGE_FRAMES && test_bit(r->began, from)), align);
+		u32 start = ALIGN(from + (n < BEGAN_MIN && test_bit(r->began, from)), align);
 		u32 to = bitmap_next(map, from, min(start + n, FRAMES_PER_REGION), false);
 
 		if (to == start + n)

@@ -3,12 +3,12 @@
  * fit.c - where a large block goes: of all runs of free frames that are long enough the one that holds the most memory, so that
  * what is missing, and must be touched anew, is as little as can be. The first by address of those that are equal.
  *
- * It looks at every free run of n frames, and in it where memory begins, but not more often than STEPS times in n frames: at
- * most 2 * STEPS counts of n bits for n frames of free memory. A block of 2 MiB costs its user more.
+ * It looks at the free runs of n frames of REGIONS regions that have some, the oldest first, and in them where memory begins,
+ * but not more often than STEPS times in n frames: the zone's lock is held for REGIONS * STEPS counts of a region's bits at most.
  */
 #include "page/zone.h"
 
-enum { STEPS = 8 };
+enum { STEPS = 8, REGIONS = 16 };
 
 static u32 held_in(const struct region *r, u32 from, u32 n)
 {
@@ -43,8 +43,9 @@ struct page *buddy_find_most_held(struct zone *z, u32 n, unsigned int align_orde
 {
 	u32 align = 1u << align_order, most = 0;
 	struct page *best = NULL;
+	int tries = REGIONS;
 
-	for (u32 i = 1; i < z->nr_runs; i++) {
+	for (u32 i = 1; i < z->nr_runs && tries; i++) {
 		struct region *r = z->runs[i].region;
 		bool found = false;
 
@@ -65,6 +66,7 @@ struct page *buddy_find_most_held(struct zone *z, u32 n, unsigned int align_orde
 				most = held;
 			}
 		}
+		tries -= found;
 		if (!found && align == 1)
 			z->runs[i].longest[RUN_FREE] = (u16)(n - 1);
 	}

@@ -14,7 +14,7 @@ static const u64 DEAR_SMALL_NS = 4000;
 enum { SHARE = 64 };
 
 static u64 spent_us; /* by dear touches, beyond what small pages would have cost */
-static u64 small_ns; /* a small page's first touch, or 0: nobody asked */
+static u64 small_ns; /* a small page's first touch and 1, or 0: nobody asked */
 
 bool huge_small_is_dear(void)
 {

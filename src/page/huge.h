@@ -15,13 +15,17 @@
  * and beyond that blocks of 2 MiB stay small. Of several that are taken at once only the first is touched here: where that
  * was a loss, the others stay small, too.
  *
- * No lock: one sum, which is added to atomically; who reads it a little too early takes one page more.
+ * No lock: one sum, which is added to atomically; who reads it a little too early takes one page more. And one price, which
+ * two threads may measure at once: either is right.
  */
 #pragma once
 
 #include "base/options.h"
 
-/* Is the first touch of a small page dear? Asked of the system once: few heaps are of a size to which it matters for long. */
+/*
+ * Is the first touch of a small page dear? Measured once, when the heap first is of a size to which it matters: under the zone's
+ * lock, for nine touches.
+ */
 bool huge_small_is_dear(void);
 
 enum { HUGE_EARLY = 4 };

@@ -456,6 +456,7 @@ static void carve(struct zone *z, struct page *page, unsigned int found, unsigne
 	bool dirty = page->kind == BLOCK_DIRTY;
 
 	buddy_expand(z, page, found, order);
+	bitmap_clear(region_of(page)->began, page_index(page), n);
 	if (n < 1u << order)
 		buddy_free_range(z, region_of(page), page_index(page) + n, (1u << order) - n,
 				 dirty);
@@ -517,7 +518,7 @@ void zone_free(struct zone *z, struct page *page, u32 n, bool clean)
 		bitmap_clear(r->dirty, index, n);
 	else
 		bitmap_set(r->dirty, index, n);
-	if (n >= LARGE_FRAMES)
+	if (n >= BEGAN_MIN)
 		bitmap_set(r->began, index, 1);
 	buddy_free_range(z, r, index, n, !clean);
 	unlock(&z->lock, RANK_ZONE);

@@ -64,7 +64,7 @@ enum numa_event {
 };
 
 enum { NR_INDEXED = 1024 }; /* regions: 64 GiB */
-enum { LARGE_FRAMES = 64 }; /* smaller are slabs, which are to begin elsewhere (region->began) */
+enum { BEGAN_MIN = 64 }; /* frames of a block whose begin is kept in mind (region->began) */
 
 /* A region, and how long its runs are at most. */
 struct region_runs {

@@ -212,7 +212,7 @@ static size_t least(size_t heap)
  * What was in use a moment ago may be wanted again in the next, and who frees much need not wait for the system: where
  * kshrinkd will come and look, the bound by amount takes effect after half of decay_ms.
  */
-static bool is_young(size_t amount, u64 now)
+static bool waits_for_kshrinkd(size_t amount, u64 now)
 {
 	if (reclaim_dirty() <= amount)
 		decay.over_ms = 0;
@@ -236,9 +236,11 @@ static size_t dirty_limit(size_t used, size_t live, u64 now)
 	floor = least(by_peak);
 	by_amount = min(floor + live / SHARE + demand, options.dirty_max);
 	by_peak += by_peak / SHARE + floor - used;
-	if (!demand && now - decay.moved_ms >= decay_ms())
+	if (!demand && now - decay.moved_ms >= decay_ms()) {
+		decay.over_ms = 0;
 		return 0;
-	if (is_young(by_amount, now))
+	}
+	if (waits_for_kshrinkd(by_amount, now))
 		by_amount = by_peak;
 	by_amount = min(by_amount, limit_leaves(used));
 	return min(by_amount, by_peak);

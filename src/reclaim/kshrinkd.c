@@ -154,7 +154,8 @@ void kshrinkd_errand(u32 (*fn)(u64 now_ms))
 		wake();
 }
 
-static void leave(void)
+/* What it let wait, nobody will come for. */
+static void look_last(void)
 {
 	lock(&vmscan_lock, RANK_VMSCAN);
 	reclaim_leave(os_now_ms());
@@ -172,7 +173,7 @@ static void *run(void *arg)
 		was_large = kshrinkd.watching;
 		if (leaves()) {
 			if (was_large)
-				leave();
+				look_last();
 			break;
 		}
 		/* One that was large has something to give back yet. */

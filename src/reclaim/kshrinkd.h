@@ -9,11 +9,12 @@
  *	OFF -> RUNNING		kshrinkd_start
  *	RUNNING -> LEAVING	a thread ended, or kshrinkd_stop
  *	LEAVING -> RUNNING	kshrinkd_start, or it finds that there are more threads: it stays
- *	LEAVING -> OFF		its last step
+ *	LEAVING -> OFF		its last step but one: what it let wait goes
  *
  *	a thread has been made and kshrinkd_start returned	=> RUNNING, or it will be at its next look
  *
- * While the heap is small it sleeps on a futex and has no descriptor open. Then it waits for pressure (os/pressure.h): for
+ * While the heap is small it sleeps on a futex and has no descriptor open. From then on, and until the heap is quiet if it
+ * shrinks again, it waits for pressure (os/pressure.h): for
  * ACTIVE_MS at a time while there is something to age, and without end when the heap is quiet. Slow paths poke it then.
  */
 #pragma once

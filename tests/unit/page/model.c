@@ -230,3 +230,12 @@ bool frames_are_zero(const struct page *page, u32 n)
 			return false;
 	return true;
 }
+
+struct page *frames_alloc(struct zone *z, u32 n)
+{
+	bool clean;
+	struct page *page = zone_alloc(z, n, 0, &clean);
+
+	assert_non_null(page);
+	return page;
+}

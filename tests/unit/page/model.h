@@ -30,6 +30,9 @@ void verify_memory(const struct zone *z);
 /* Unmaps a zone of whole regions, whatever is in use. */
 void zone_destroy(struct zone *z);
 
+/* n frames, or the test fails. */
+struct page *frames_alloc(struct zone *z, u32 n);
+
 /* Writes to each of n frames, at its start and elsewhere; and are these words still there? */
 void frames_fill(const struct page *page, u32 n, u64 tag);
 bool frames_hold(const struct page *page, u32 n, u64 tag);

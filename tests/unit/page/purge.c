@@ -23,11 +23,7 @@ static int teardown(__attribute__((unused)) void **state)
 
 static struct page *alloc(u32 n)
 {
-	bool clean;
-	struct page *page = zone_alloc(&z, n, 0, &clean);
-
-	assert_non_null(page);
-	return page;
+	return frames_alloc(&z, n);
 }
 
 static struct page *alloc_written(u32 n)
