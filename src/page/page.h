@@ -136,7 +136,7 @@ struct region {
 	struct page page[FRAMES_PER_REGION];
 	unsigned long dirty[FRAMES_PER_REGION / BITS_PER_LONG]; /* a frame may not read as zero */
 	unsigned long map[NR_RUNS][FRAMES_PER_REGION / BITS_PER_LONG];
-	/* Free frames where a large block began: slabs begin elsewhere while they can, so that its second free is seen to be one. */
+	/* A hint: a large block that was freed began here. Slabs begin elsewhere while they can, and its second free is seen to be one. */
 	unsigned long began[FRAMES_PER_REGION / BITS_PER_LONG];
 	/* page->map of a slab without tails, continued */
 	unsigned long map_ext[FRAMES_PER_REGION][MAP_WORDS - 1];

@@ -456,7 +456,6 @@ static void carve(struct zone *z, struct page *page, unsigned int found, unsigne
 	bool dirty = page->kind == BLOCK_DIRTY;
 
 	buddy_expand(z, page, found, order);
-	bitmap_clear(region_of(page)->began, page_index(page), n);
 	if (n < 1u << order)
 		buddy_free_range(z, region_of(page), page_index(page) + n, (1u << order) - n,
 				 dirty);
