@@ -279,6 +279,29 @@ TEST(huge_pages_that_are_mostly_free_are_torn_and_given_back)
 		assert_true(large_free(kept[--n]));
 }
 
+/* An attempt in vain is remembered: but not for a heap that is half of what it was. */
+TEST(huge_pages_that_were_not_worth_tearing_are_when_the_heap_has_shrunk)
+{
+	options.thp = THP_ALWAYS;
+	alloc_blocks(0, 240);
+	options.thp = THP_NEVER;
+	if (z->nr_huge < 30)
+		skip();
+	/* Half of each is free: too little to be torn. */
+	for (u32 i = 0; i < 240; i++)
+		if ((uintptr_t)block[i] % HUGE_SIZE >= HUGE_SIZE / 2)
+			free_blocks(i, i + 1);
+	tick_at(clock_ms += STEP_MS);
+	assert_true(z->nr_huge >= 30);
+	/* Of some all is free, of others an eighth is in use. */
+	for (u32 i = 0; i < 240; i++)
+		if (block[i] && (i < 120 || (uintptr_t)block[i] % HUGE_SIZE))
+			free_blocks(i, i + 1);
+	for (int i = 0; i < 4; i++)
+		tick_at(clock_ms += STEP_MS);
+	assert_true(z->nr_huge < 15);
+}
+
 TEST(idle_sheaves_shrink_and_idle_barns_empty)
 {
 	enum { OBJECTS = 1000 };
@@ -384,6 +407,7 @@ int main(void)
 		DECAY_TEST(a_tick_does_not_wait_for_another_reclaimer),
 		DECAY_TEST(a_system_that_takes_nothing_back_is_asked_again_after_a_second),
 		DECAY_TEST(huge_pages_that_are_mostly_free_are_torn_and_given_back),
+		DECAY_TEST(huge_pages_that_were_not_worth_tearing_are_when_the_heap_has_shrunk),
 		DECAY_TEST(idle_sheaves_shrink_and_idle_barns_empty),
 		DECAY_TEST(a_tick_keeps_errno),
 		KSHRINKD_TEST(where_kshrinkd_comes_what_was_freed_waits_for_half_of_decay_ms),
